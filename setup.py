@@ -1,0 +1,152 @@
+"""How cypool is compiled: the only file that knows a compiler flag or a Cython directive.
+
+Every kernel source is compiled once per instruction-set level, as module ``cypool._kernels.<stem>_<level>``;
+what the project is called and needs is in pyproject.toml. Four environment variables change a build, and each
+combination of them has its own folder under ``build/``, so that no build picks up another's objects:
+
+CYPOOL_CHECKED=1   bounds and initialisation checks in the kernels, and the C macro CYPOOL_CHECKED
+CYPOOL_WERROR=1    a Cython warning, a Cython performance hint or a C warning stops the build
+CYPOOL_OPENMP=0    leave OpenMP out; =1: stop if the compiler has none; unset: use it if the compiler has it
+CYPOOL_LINES=1     keep debug information and symbols, with .pyx line numbers, for perf, gdb and valgrind
+"""
+
+import io
+import os
+import sys
+import sysconfig
+import tempfile
+from contextlib import redirect_stderr
+from glob import glob
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
+
+KERNELS = ("forward", "backward")
+
+# psABI levels and what each adds for gcc and clang, and for MSVC. gcc's own choice at x86_64_v4 is 32-byte vectors.
+LEVELS = {
+    "baseline": {"unix": [], "msvc": []},
+    "x86_64_v3": {"unix": ["-march=x86-64-v3"], "msvc": ["/arch:AVX2"]},
+    "x86_64_v4": {"unix": ["-march=x86-64-v4"], "msvc": ["/arch:AVX512"]},
+}
+X86 = sysconfig.get_platform().endswith(("-x86_64", "-amd64"))
+
+SWITCHES = ("CYPOOL_CHECKED", "CYPOOL_WERROR", "CYPOOL_OPENMP", "CYPOOL_LINES")
+CHECKED, WERROR, _, LINES = (os.environ.get(name) == "1" for name in SWITCHES)
+SET = [f"{name.removeprefix('CYPOOL_').lower()}{os.environ[name]}" for name in SWITCHES if os.environ.get(name)]
+BUILD = "build/" + ("-".join(SET) or "default")
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": CHECKED,
+    "initializedcheck": CHECKED,
+    "wraparound": False,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+# Only flags that cannot change a result. Contraction to FMA can, and would make the levels disagree.
+FLAGS = {
+    "unix": ["-O2" if CHECKED else "-O3", "-ffp-contract=off", "-fno-math-errno", "-g" if LINES else "-g0"],
+    "msvc": ["/O2", "/fp:precise"],
+}
+if WERROR:
+    FLAGS["unix"] += ["-Wall", "-Wextra", "-Werror"]
+    FLAGS["msvc"] += ["/W3", "/WX"]
+# Unstripped a module is 1.3 MB, stripped 0.2 MB. Apple's linker has no such option and needs none after -g0.
+STRIP = {"unix": [] if LINES or sys.platform == "darwin" else ["-Wl,--strip-all"], "msvc": []}
+
+# (compile, link) in order of trial: gcc and clang; Apple's clang with a libomp that CPPFLAGS and LDFLAGS may point to.
+OPENMP = {
+    "unix": [(["-fopenmp"], ["-fopenmp"]), (["-Xpreprocessor", "-fopenmp"], ["-lomp"])],
+    "msvc": [(["/openmp"], [])],
+}
+PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+
+# The memoryview machinery, compiled once instead of once per module: a third of the C and of the build time.
+UTILITY = "cypool._cyutility"
+
+
+def extensions():
+    """Every module of the package, still as Cython source, with the level it is compiled for."""
+    macros = [("CYPOOL_CHECKED", "1")] if CHECKED else []
+    headers = glob("src/cypool/_kernels/*.h")
+    cpu = [*macros, ("CYPOOL_X86_LEVELS", "1")] if X86 else macros
+    yield "baseline", Extension(UTILITY, ["_cyutility.c"])
+    yield "baseline", Extension("cypool._cpu", ["src/cypool/_cpu.pyx"], define_macros=cpu)
+    for level in LEVELS if X86 else ["baseline"]:
+        for stem in KERNELS:
+            name, source = f"cypool._kernels.{stem}_{level}", f"src/cypool/_kernels/{stem}.pyx"
+            yield level, Extension(name, [source], define_macros=macros, depends=headers)
+
+
+class Build(build_ext):
+    """build_ext that knows the levels; it asks the compiler, not the machine, what it can do."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        compile_openmp, link_openmp = self.openmp(kind)
+        modules = {extension.name: extension for extension in self.extensions}
+        for level, flags in LEVELS.items():
+            mine = [modules[extension.name] for its_level, extension in extensions() if its_level == level]
+            for extension in mine:
+                extension.extra_compile_args = [*FLAGS[kind], *flags[kind], *compile_openmp]
+                extension.extra_link_args = [*STRIP[kind], *link_openmp]
+            # One call and one folder per level: one call for all of them would give them all one C file and one name.
+            for extension, translated in zip(mine, self.translate(mine, level), strict=True):
+                extension.sources = translated.sources
+                extension.depends = [*translated.depends, "setup.py"]
+        super().build_extensions()
+
+    def translate(self, modules, level):
+        """Cython to C."""
+        said = io.StringIO()
+        with redirect_stderr(said if WERROR else sys.stderr):
+            try:
+                return cythonize(
+                    modules,
+                    include_path=["src"],
+                    build_dir=str(Path(self.build_temp, "cython", level)),
+                    compiler_directives=DIRECTIVES,
+                    shared_utility_qualified_name=UTILITY,
+                    emit_linenums=LINES,
+                    force=self.force or WERROR,
+                )
+            finally:
+                print(said.getvalue(), file=sys.__stderr__, end="")
+                if "warning:" in said.getvalue() or "performance hint:" in said.getvalue():
+                    sys.exit("CYPOOL_WERROR=1: Cython had something to say")
+
+    def openmp(self, kind):
+        """The flags that turn OpenMP on, tried on a program that needs it."""
+        wanted = os.environ.get("CYPOOL_OPENMP")
+        if wanted == "0":
+            return [], []
+        for compile_flags, link_flags in OPENMP[kind]:
+            with tempfile.TemporaryDirectory() as folder:
+                source = Path(folder, "probe.c")
+                source.write_text(PROBE)
+                try:
+                    objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_flags)
+                    self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_flags)
+                    return compile_flags, link_flags
+                except (CompileError, LinkError) as error:
+                    print(f"OpenMP with {compile_flags}: {error}")
+        if wanted == "1":
+            sys.exit("CYPOOL_OPENMP=1: this compiler has no OpenMP")
+        print("this compiler has no OpenMP: cypool will run on one thread")
+        return [], []
+
+
+setup(
+    ext_modules=[extension for _, extension in extensions()],
+    cmdclass={"build_ext": Build},
+    options={"build": {"build_base": BUILD}},
+)

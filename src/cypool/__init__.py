@@ -1,0 +1,24 @@
+"""Pooling of N-dimensional NumPy arrays, compiled and parallel."""
+
+from cypool.dispatch import show_config
+from cypool.gradients import avg_pool_grad, max_pool_grad, max_pool_take, min_pool_grad, sum_pool_grad
+from cypool.pool import avg_pool, max_pool, min_pool, output_shape, sum_pool
+from cypool.threads import get_num_threads, set_num_threads
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "avg_pool",
+    "avg_pool_grad",
+    "get_num_threads",
+    "max_pool",
+    "max_pool_grad",
+    "max_pool_take",
+    "min_pool",
+    "min_pool_grad",
+    "output_shape",
+    "set_num_threads",
+    "show_config",
+    "sum_pool",
+    "sum_pool_grad",
+]

@@ -1,0 +1,822 @@
+"""Gradients of pools, and what is taken at their indices. Compiled once per instruction-set level.
+
+A pool gathers cells into windows; its gradient spreads the windows' shares over the cells. Here it gathers as well, so
+that threads own cells and need no atomics: the cells of an axis fall into as many phases as its stride has steps, and
+cell ``q * stride + phase`` receives from the windows ``q + delta`` for a few constants `delta`. So a phase is a pool of
+stride 1, and a row of it is one long loop. `gradient_plan.py` decides the tiles; each is a box of cells, done thus:
+
+    stage     the windows that touch the box are copied into scratch, with nothing around them: shares divided
+              (averages), indices checked and turned into codes;
+    phases    every combination of one phase per axis is made from them: sums one axis after the other, choices in
+              one go as the sum of the shares whose code is the tap's;
+    store     the phases along a row are interleaved and written.
+
+Indices of windows of many cells are followed one by one instead (`_visit`), into sums in scratch. Both orders of
+addition depend on the geometry alone. Offsets count elements, except where a name ends in `bytes`.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from cypool._kernels.rows cimport combine_f, cypool_sum
+from cypool._kernels.shares cimport NONE, WRONG
+from cypool._kernels.shares cimport choose, interleave, known, load_codes, load_shares, repeat
+from cypool._kernels.shares cimport scatter, store_sums, take
+from cypool._kernels.shares cimport choose_f, interleave_f, known_f, load_codes_f, load_shares_f, repeat_f, scatter_f
+from cypool._kernels.shares cimport store_sums_f, take_f
+from cypool._types cimport F4, F8
+from cypool._types cimport bits_t, code_t, real_t
+
+cdef enum:
+    MAX_AXES = 64
+    TERMS = 64          # windows that one call of `choose` or `combine` adds
+    DIRECT = 16         # windows up to which a sum needs no ladder
+    FEW = 4             # phases that are made all at once and interleaved
+    ALIGNMENT = 64      # bytes
+
+cdef enum Mode:
+    SUM, CHOOSE, SCATTER, TAKE
+
+cdef enum Array:
+    OUT, SOURCE, INDICES
+
+cdef enum Failure:
+    NO_MEMORY = 1
+    WRONG_INDEX = 2
+
+cdef struct Steps:
+    combine_f combine
+    load_shares_f load_shares
+    load_codes_f load_codes
+    known_f known
+    choose_f choose
+    interleave_f interleave
+    repeat_f repeat
+    scatter_f scatter
+    store_sums_f store_sums
+    take_f take
+
+# How one pooled axis is walked; in the order of `gradient_plan.py`'s table.
+cdef struct Axis:
+    Py_ssize_t size, kernel, stride, dilation, low, high, count
+    Py_ssize_t strides[3]       # of the result, the source, the indices
+    Py_ssize_t code             # what a tap adds to a code
+    Py_ssize_t base             # what a cell adds to a flat index
+    Py_ssize_t first, last      # the windows q + first .. q + last reach cells of q
+    Py_ssize_t whole_first, whole_last  # the windows whole_first .. whole_last - 1 lie inside
+    Py_ssize_t tile             # how many q make a tile; cells for SCATTER, windows for TAKE
+
+cdef struct Outer:
+    Py_ssize_t size
+    Py_ssize_t strides[3]
+
+cdef struct Head:
+    Py_ssize_t mode, lane_type, index_type, flat, counted, padded
+    Py_ssize_t starts[3]
+    Py_ssize_t planes, planes_tile, lanes, lanes_tile
+    Py_ssize_t lane_strides[3]
+    Py_ssize_t most, codes      # the largest code, and the first number that is no index
+    Py_ssize_t box, rungs, row, parts, n_tiles
+    Py_ssize_t clipped, n_axes, n_outer
+
+cdef struct Job:
+    Head head
+    Steps steps
+    double divisor              # 0: shares are not divided
+    Py_ssize_t bytes, index_bytes
+    const Axis* axes
+    const Outer* outer
+
+# The windows that reach the cells of a phase, as offsets in the box.
+cdef struct Reach:
+    Py_ssize_t number, offset, step
+    Py_ssize_t tap, tap_step
+
+# Where a tile lies, and the scratch of its thread.
+cdef struct Tile:
+    Py_ssize_t plane, planes, lane, lanes
+    Py_ssize_t first[MAX_AXES]      # per axis: the first q,
+    Py_ssize_t count[MAX_AXES]      # how many,
+    Py_ssize_t room[MAX_AXES]       # how many windows stand in the box,
+    Py_ssize_t pitch[MAX_AXES]      # and how far apart
+    Py_ssize_t plane_pitch
+    Py_ssize_t phase_first, phase_last  # of the first axis
+    Py_ssize_t phase[MAX_AXES]
+    Reach reach[MAX_AXES]
+    char* shares
+    char* codes
+    char* zeros
+    char* buffers
+    double* sums
+    Py_ssize_t* places
+    double* counts
+
+
+def gradient(uint8_t[::1] x not None, const uint8_t[::1] g not None, const uint8_t[::1] z,
+             const Py_ssize_t[::1] plan not None, double divisor, int threads, bint dry):
+    """Fill `x` with what `g` and the indices `z` hand to its cells, as `plan` lays it out; all arrays as bytes.
+
+    For a plan of TAKE, fill `x` with the cells of `g` at `z`. Returns whether all indices named a cell of their window;
+    if not, `x` may hold anything. With `dry`, only looks at the indices. Raises MemoryError if there is none for
+    scratch.
+    """
+    cdef Job job
+    cdef Py_ssize_t chunk, chunks
+    cdef int failed = 0
+    _read(&job, &plan[0], divisor)
+    # More chunks than threads, so that a thread that is held up does not hold up the call.
+    chunks = min(job.head.n_tiles, 1 if threads == 1 else 8 * threads)
+    if chunks == 1:
+        with nogil:
+            failed = _tiles(&job, x, g, z, 0, job.head.n_tiles, dry)
+    else:
+        for chunk in prange(chunks, nogil=True, schedule="dynamic", num_threads=threads):
+            failed |= _tiles(&job, x, g, z, job.head.n_tiles * chunk // chunks,
+                             job.head.n_tiles * (chunk + 1) // chunks, dry)
+    if failed & NO_MEMORY:
+        raise MemoryError("no memory for the scratch of a gradient")
+    return failed == 0
+
+
+# --- tiles ------------------------------------------------------------------------------------------------------
+
+cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z, Py_ssize_t first,
+                Py_ssize_t last, bint dry) noexcept nogil:
+    """Do the tiles `first`..`last` - 1; returns the `Failure`s."""
+    cdef Tile tile
+    cdef const Head* head = &job.head
+    cdef const Axis* axis = &job.axes[head.n_axes - 1]
+    cdef Py_ssize_t number, bytes, buffers
+    cdef int failed = 0
+    cdef char* scratch
+    if head.mode == SCATTER or head.mode == TAKE:
+        bytes = head.box * sizeof(double) + head.row * (job.bytes + sizeof(int64_t) + sizeof(Py_ssize_t))
+    else:
+        buffers = 2 + (head.mode == CHOOSE) + head.n_axes - 1 + min(axis.stride, <Py_ssize_t>FEW) + head.rungs
+        bytes = buffers * head.box * job.bytes + (axis.tile + axis.last - axis.first) * sizeof(double)
+    scratch = <char*>malloc(bytes + ALIGNMENT)
+    if scratch == NULL:
+        return NO_MEMORY
+    tile.zeros = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
+    if head.mode == SCATTER or head.mode == TAKE:
+        tile.sums = <double*>tile.zeros
+        tile.codes = <char*>(tile.sums + head.box)
+        tile.places = <Py_ssize_t*>(tile.codes + head.row * sizeof(int64_t))
+        tile.shares = <char*>(tile.places + head.row)
+    else:
+        memset(tile.zeros, 0, head.box * job.bytes)
+        tile.shares = tile.zeros + head.box * job.bytes
+        tile.codes = tile.shares + head.box * job.bytes
+        tile.buffers = tile.codes + (head.box * job.bytes if head.mode == CHOOSE else 0)
+        tile.counts = <double*>(tile.zeros + buffers * head.box * job.bytes)
+    for number in range(first, last):
+        _place(job, &tile, number)
+        if head.mode == SCATTER or head.mode == TAKE:
+            failed |= _visit(job, &tile, x, g, z, dry)
+        else:
+            failed |= _stage(job, &tile, g, z, dry)
+            if not dry:
+                _phases(job, &tile, 0, tile.shares, x)
+    free(scratch)
+    return failed
+
+
+cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
+    """Find where tile `number` lies: lanes change fastest, then the axes from last to first, planes, parts."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef Py_ssize_t a, size
+    cdef Py_ssize_t blocks = (head.lanes + head.lanes_tile - 1) // head.lanes_tile
+    tile.lane = number % blocks * head.lanes_tile
+    tile.lanes = min(head.lanes_tile, head.lanes - tile.lane)
+    number //= blocks
+    cdef Py_ssize_t pitch = tile.lanes
+    for a in range(head.n_axes - 1, -1, -1):
+        axis = &job.axes[a]
+        size = _length(head, axis)
+        blocks = (size + axis.tile - 1) // axis.tile
+        tile.first[a] = number % blocks * axis.tile
+        tile.count[a] = min(axis.tile, size - tile.first[a])
+        tile.room[a] = tile.count[a] + axis.last - axis.first
+        tile.pitch[a] = pitch
+        pitch *= tile.count[a] if head.mode == SCATTER else tile.room[a]
+        number //= blocks
+    tile.plane_pitch = pitch
+    blocks = (head.planes + head.planes_tile - 1) // head.planes_tile
+    tile.plane = number % blocks * head.planes_tile
+    tile.planes = min(head.planes_tile, head.planes - tile.plane)
+    number //= blocks
+    cdef Py_ssize_t phases = min(job.axes[0].stride, job.axes[0].size)
+    tile.phase_first = phases * number // head.parts
+    tile.phase_last = phases * (number + 1) // head.parts
+
+
+cdef inline Py_ssize_t _length(const Head* head, const Axis* axis) noexcept nogil:
+    """Return how long an axis is, in what tiles count."""
+    if head.mode == SCATTER:
+        return axis.size
+    if head.mode == TAKE:
+        return axis.count
+    return (axis.size + axis.stride - 1) // axis.stride
+
+
+cdef Py_ssize_t _plane(const Job* job, Array array, Py_ssize_t plane, Py_ssize_t lane) noexcept nogil:
+    """Return where a lane of a plane starts in one of the arrays."""
+    cdef Py_ssize_t offset = job.head.starts[<int>array] + lane * job.head.lane_strides[<int>array]
+    cdef Py_ssize_t i = job.head.n_outer - 1
+    while plane:
+        offset += plane % job.outer[i].size * job.outer[i].strides[<int>array]
+        plane //= job.outer[i].size
+        i -= 1
+    return offset
+
+
+cdef inline const char* _read_cells(const uint8_t[::1] array, Py_ssize_t first, Py_ssize_t last,
+                                    Py_ssize_t bytes) noexcept nogil:
+    """Return where element `first` is; the checked build looks at `last` as well."""
+    return <const char*>&array[first * bytes] + 0 * (&array[last * bytes + bytes - 1] - &array[0])
+
+
+cdef inline char* _cells(uint8_t[::1] array, Py_ssize_t first, Py_ssize_t last, Py_ssize_t bytes) noexcept nogil:
+    return <char*>&array[first * bytes] + 0 * (&array[last * bytes + bytes - 1] - &array[0])
+
+
+cdef inline bint _step(Py_ssize_t* index, const Py_ssize_t* low, const Py_ssize_t* high, Py_ssize_t n) noexcept nogil:
+    """Move `index` to its successor in row-major order within [low, high); False after the last."""
+    cdef Py_ssize_t a = n - 1
+    while a >= 0:
+        index[a] += 1
+        if index[a] < high[a]:
+            return True
+        index[a] = low[a]
+        a -= 1
+    return False
+
+
+cdef inline Py_ssize_t _ceil(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """Return ceil(a / b) for any a and positive b."""
+    return a // b + (a > 0 and a % b != 0)
+
+
+cdef inline Py_ssize_t _floor(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return a // b - (a < 0 and a % b != 0)
+
+
+# --- stage ------------------------------------------------------------------------------------------------------
+
+cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[::1] z, bint dry) noexcept nogil:
+    """Copy the windows that touch the tile into the box; returns WRONG_INDEX if one of their indices is.
+
+    With `dry`, only the indices are copied.
+    """
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef Py_ssize_t lane_g = head.lane_strides[<int>SOURCE]
+    cdef Py_ssize_t lane_z = head.lane_strides[<int>INDICES]
+    cdef Py_ssize_t a, p, w, to, length, from_g, from_z, plane_g, plane_z, base, step_g, step_z
+    cdef bint whole = True
+    cdef int failed = 0
+    cdef double count
+    for a in range(head.n_axes):
+        axis = &job.axes[a]
+        low[a] = max(tile.first[a] + axis.first, 0)
+        high[a] = min(tile.first[a] + axis.first + tile.room[a], axis.count)
+        whole &= high[a] - low[a] == tile.room[a]
+        index[a] = low[a]
+        if low[a] >= high[a]:
+            memset(tile.shares, 0, head.box * job.bytes)
+            if head.mode == CHOOSE:
+                memset(tile.codes, 0xff, head.box * job.bytes)
+            return 0
+    if not whole:
+        memset(tile.shares, 0, tile.planes * tile.plane_pitch * job.bytes)
+        if head.mode == CHOOSE:
+            memset(tile.codes, 0xff, tile.planes * tile.plane_pitch * job.bytes)  # NONE
+    axis = &job.axes[last]
+    length = high[last] - low[last]
+    step_g, step_z = axis.strides[<int>SOURCE], axis.strides[<int>INDICES]
+    if head.counted:
+        for w in range(length):
+            tile.counts[w] = _count(job, axis, low[last] + w)
+    for p in range(tile.planes):
+        plane_g = _plane(job, SOURCE, tile.plane + p, tile.lane) + low[last] * step_g
+        plane_z = _plane(job, INDICES, tile.plane + p, tile.lane) + low[last] * step_z
+        while True:
+            from_g = plane_g
+            from_z = plane_z
+            to = p * tile.plane_pitch + (low[last] - tile.first[last] - axis.first) * tile.pitch[last]
+            base = (low[last] * axis.stride - axis.low) * axis.base
+            count = 1 if head.counted else job.divisor
+            for a in range(last):
+                from_g += index[a] * job.axes[a].strides[<int>SOURCE]
+                from_z += index[a] * job.axes[a].strides[<int>INDICES]
+                to += (index[a] - tile.first[a] - job.axes[a].first) * tile.pitch[a]
+                base += (index[a] * job.axes[a].stride - job.axes[a].low) * job.axes[a].base
+                if head.counted:
+                    count *= _count(job, &job.axes[a], index[a])
+            if not dry:
+                job.steps.load_shares(
+                    tile.shares + to * job.bytes,
+                    _read_cells(g, from_g, from_g + (length - 1) * step_g + (tile.lanes - 1) * lane_g, job.bytes),
+                    length, step_g, tile.lanes, lane_g, tile.counts if head.counted else NULL, count)
+            if head.mode == CHOOSE:
+                job.steps.load_codes(
+                    tile.codes + to * job.bytes,
+                    _read_cells(z, from_z, from_z + (length - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
+                    length, step_z, tile.lanes, lane_z, base, axis.stride * axis.base, head.most)
+                if head.clipped and not _edges_known(job, tile, index, low[last], high[last], to, base):
+                    failed = WRONG_INDEX
+            if not _step(index, low, high, last):
+                break
+    if head.mode == CHOOSE and not _known(job, tile):
+        failed = WRONG_INDEX
+    return failed
+
+
+cdef double _count(const Job* job, const Axis* axis, Py_ssize_t window) noexcept nogil:
+    """Return how many taps of a window count in its average."""
+    cdef Py_ssize_t start = window * axis.stride - axis.low
+    cdef Py_ssize_t low = -axis.low if job.head.padded else 0
+    cdef Py_ssize_t end = axis.size + (axis.high if job.head.padded else 0)
+    cdef Py_ssize_t first = _ceil(low - start, axis.dilation) if start < low else 0
+    return <double>(min(axis.kernel, _ceil(end - start, axis.dilation)) - first)
+
+
+cdef bint _known(const Job* job, Tile* tile) noexcept nogil:
+    """Whether every code in the box is that of a tap. A number of a window's cell is, unless it is too large."""
+    cdef Py_ssize_t taps[TERMS]
+    cdef Py_ssize_t a, t
+    cdef Py_ssize_t n = 0
+    if job.head.flat:
+        taps[0] = 0
+        n = 1
+        for a in range(job.head.n_axes):
+            for t in range(n, n * job.axes[a].kernel):
+                taps[t] = taps[t - n] + job.axes[a].code
+            n *= job.axes[a].kernel
+    return job.steps.known(tile.codes, tile.planes * tile.plane_pitch, taps, n)
+
+
+cdef bint _edges_known(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t first, Py_ssize_t last,
+                       Py_ssize_t place, Py_ssize_t base) noexcept nogil:
+    """Whether, in a row of windows, those that hang over an edge have indices of cells in the array."""
+    cdef const Axis* axis = &job.axes[job.head.n_axes - 1]
+    cdef Py_ssize_t o[MAX_AXES]
+    cdef Py_ssize_t cell[MAX_AXES]
+    cdef Py_ssize_t a, w, j, at, code
+    cdef bint whole = True
+    for a in range(job.head.n_axes - 1):
+        o[a] = index[a]
+        whole &= job.axes[a].whole_first <= index[a] < job.axes[a].whole_last
+    w = first
+    while w < last:
+        if whole and axis.whole_first <= w < axis.whole_last:
+            w = axis.whole_last
+            continue
+        o[job.head.n_axes - 1] = w
+        for j in range(tile.lanes):
+            at = place + (w - first) * tile.lanes + j
+            code = (<int32_t*>tile.codes)[at] if job.bytes == 4 else (<int64_t*>tile.codes)[at]
+            if code == NONE:
+                continue
+            if code == WRONG or not _find(job, o, code + base + (w - first) * axis.stride * axis.base, cell):
+                return False
+        w += 1
+    return True
+
+
+cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py_ssize_t* cell) noexcept nogil:
+    """Find the cell that an index of window `o` names; False if it is not one of the window's."""
+    cdef const Axis* axis
+    cdef Py_ssize_t a, start, away
+    if <size_t>index >= <size_t>job.head.codes:
+        return False
+    for a in range(job.head.n_axes):
+        axis = &job.axes[a]
+        start = o[a] * axis.stride - axis.low
+        if job.head.flat:
+            cell[a] = <Py_ssize_t>(<size_t>index // <size_t>axis.base % <size_t>axis.size)
+            away = cell[a] - start
+            if away < 0 or away % axis.dilation != 0 or away // axis.dilation >= axis.kernel:
+                return False
+        else:
+            cell[a] = start + <Py_ssize_t>(<size_t>index // <size_t>axis.code % <size_t>axis.kernel) * axis.dilation
+            if cell[a] < 0 or cell[a] >= axis.size:
+                return False
+    return True
+
+
+# --- phases -----------------------------------------------------------------------------------------------------
+
+cdef Reach _reach(const Axis* axis, Py_ssize_t phase, Py_ssize_t pitch) noexcept nogil:
+    """Find the windows q + delta that have a tap at cell q * stride + phase."""
+    cdef Reach reach
+    cdef Py_ssize_t s = axis.stride
+    cdef Py_ssize_t d = axis.dilation
+    cdef Py_ssize_t step = 1
+    cdef Py_ssize_t delta = max(axis.first, _ceil(phase + axis.low - (axis.kernel - 1) * d, s))
+    cdef Py_ssize_t end = min(axis.last, (phase + axis.low) // s)
+    while delta <= end and (phase + axis.low - delta * s) % d != 0:
+        delta += 1
+    if delta > end:
+        reach.number = reach.offset = reach.step = reach.tap = reach.tap_step = 0
+        return reach
+    # Taps follow each other at the least common multiple of stride and dilation.
+    while delta + step <= end and step * s % d != 0:
+        step += 1
+    reach.number = (end - delta) // step + 1
+    reach.offset = (delta - axis.first) * pitch
+    reach.step = step * pitch
+    reach.tap = (phase + axis.low - delta * s) // d * axis.code
+    reach.tap_step = -(step * s // d * axis.code) if reach.number > 1 else 0
+    return reach
+
+
+cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, uint8_t[::1] x) noexcept nogil:
+    """Make all phases of axis `a` and those after it, for the phases at hand of those before; `src`: their sums."""
+    cdef const Axis* axis = &job.axes[a]
+    cdef Py_ssize_t first = tile.phase_first if a == 0 else 0
+    cdef Py_ssize_t last = tile.phase_last if a == 0 else min(axis.stride, axis.size)
+    cdef Py_ssize_t p
+    if a == job.head.n_axes - 1:
+        if axis.stride <= FEW:
+            _interleaved(job, tile, src, x)
+        else:
+            _repeated(job, tile, src, x, first, last)
+        return
+    for p in range(first, last):
+        tile.phase[a] = p
+        tile.reach[a] = _reach(axis, p, tile.pitch[a])
+        if job.head.mode == SUM:
+            _phases(job, tile, a + 1, _summed(job, tile, a, src, tile.buffers + a * job.head.box * job.bytes), x)
+        else:
+            _phases(job, tile, a + 1, src, x)
+
+
+cdef void _interleaved(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcept nogil:
+    """Make the few phases along the rows and write them together."""
+    cdef const Axis* axis = &job.axes[job.head.n_axes - 1]
+    cdef char* phases[FEW]
+    cdef Py_ssize_t p
+    for p in range(FEW):
+        phases[p] = tile.zeros
+    for p in range(min(axis.stride, axis.size)):
+        phases[p] = _made(job, tile, p, src, p)
+    _store(job, tile, phases, 0, 0, x)
+
+
+cdef void _repeated(const Job* job, Tile* tile, char* src, uint8_t[::1] x, Py_ssize_t first,
+                    Py_ssize_t last) noexcept nogil:
+    """Make the phases along the rows one by one; those that are the same are written together."""
+    cdef Py_ssize_t a = job.head.n_axes - 1
+    cdef const Axis* axis = &job.axes[a]
+    cdef Py_ssize_t most = 1 if job.head.mode == SUM else 0
+    cdef Py_ssize_t end
+    cdef char* made
+    cdef Reach here, there
+    while first < last:
+        made = _made(job, tile, first, src, 0)
+        here = tile.reach[a]
+        end = first + 1
+        while here.number <= most and end < last:
+            there = _reach(axis, end, tile.pitch[a])
+            if there.number != here.number or there.offset != here.offset:
+                break
+            end += 1
+        _store(job, tile, &made, first, end, x)
+        first = end
+
+
+cdef char* _made(const Job* job, Tile* tile, Py_ssize_t phase, char* src, Py_ssize_t slot) noexcept nogil:
+    """Make one phase along the rows; returns where it stands in scratch."""
+    cdef Py_ssize_t a = job.head.n_axes - 1
+    cdef char* out = tile.buffers + (a + slot) * job.head.box * job.bytes
+    tile.reach[a] = _reach(&job.axes[a], phase, tile.pitch[a])
+    if job.head.mode == SUM:
+        return _summed(job, tile, a, src, out)
+    return _chosen(job, tile, out)
+
+
+cdef inline Py_ssize_t _run(const Job* job, const Tile* tile, Py_ssize_t done) noexcept nogil:
+    """Return how far the box reaches once its first `done` axes hold cells instead of windows."""
+    cdef Py_ssize_t a
+    cdef Py_ssize_t length = (tile.planes - 1) * tile.plane_pitch + tile.lanes
+    for a in range(job.head.n_axes):
+        length += ((tile.count[a] if a < done else tile.room[a]) - 1) * tile.pitch[a]
+    return length
+
+
+cdef char* _summed(const Job* job, Tile* tile, Py_ssize_t a, char* src, char* out) noexcept nogil:
+    """Add up the windows that reach the cells along one axis.
+
+    Many are added as a ladder: sums of 4, 16, 64, ... windows, each of four of the last, and a few of each at the end.
+    """
+    cdef const Reach* reach = &tile.reach[a]
+    cdef Py_ssize_t taps[TERMS]
+    cdef Py_ssize_t t, size, offset, rung
+    cdef Py_ssize_t n = 0
+    cdef Py_ssize_t left = reach.number
+    cdef Py_ssize_t length = _run(job, tile, a)
+    cdef Py_ssize_t bytes = job.bytes
+    cdef Py_ssize_t last = job.head.n_axes - 1
+    cdef char* rungs = tile.buffers + (last + min(job.axes[last].stride, <Py_ssize_t>FEW)) * job.head.box * bytes
+    cdef char* below = src
+    if reach.number == 0:
+        return tile.zeros
+    if reach.number == 1:
+        return src + reach.offset * bytes
+    if reach.number <= DIRECT:
+        for t in range(reach.number):
+            taps[t] = reach.offset + t * reach.step
+        job.steps.combine(out, 0, src, 0, taps, taps, reach.number, 1, _run(job, tile, a + 1), 0, 0, False, NULL)
+        return out
+    size, offset, rung = 1, reach.offset, 0
+    while True:
+        # The last rung takes all that is left, at most three; the others what is no multiple of four.
+        for _ in range(left % 4 if left >= 4 else left):
+            taps[n] = (below - src) // bytes + offset
+            offset += size * reach.step
+            n += 1
+        left //= 4
+        if left == 0:
+            break
+        length -= 3 * size * reach.step
+        for t in range(4):
+            taps[TERMS - 4 + t] = t * size * reach.step
+        job.steps.combine(rungs + rung * job.head.box * bytes, 0, below, 0, &taps[TERMS - 4], taps, 4, 1, length, 0, 0,
+                          False, NULL)
+        below = rungs + rung * job.head.box * bytes
+        rung += 1
+        size *= 4
+    job.steps.combine(out, 0, src, 0, taps, taps, n, 1, _run(job, tile, a + 1), 0, 0, False, NULL)
+    return out
+
+
+cdef char* _chosen(const Job* job, Tile* tile, char* out) noexcept nogil:
+    """Add up the shares of the windows that chose the cells of the phases at hand."""
+    cdef Py_ssize_t offsets[TERMS]
+    cdef Py_ssize_t taps[TERMS]
+    cdef const Reach* reach
+    cdef Py_ssize_t a, i, t
+    cdef Py_ssize_t n = 1
+    offsets[0] = taps[0] = 0
+    for a in range(job.head.n_axes):
+        reach = &tile.reach[a]
+        if reach.number == 0:
+            return tile.zeros
+        # From the end, so that a term is read before its place is taken.
+        for i in range(n - 1, -1, -1):
+            for t in range(reach.number - 1, -1, -1):
+                offsets[i * reach.number + t] = offsets[i] + reach.offset + t * reach.step
+                taps[i * reach.number + t] = taps[i] + reach.tap + t * reach.tap_step
+        n *= reach.number
+    job.steps.choose(out, 0, tile.shares, tile.codes, 0, offsets, taps, n, 1, _run(job, tile, job.head.n_axes), False)
+    return out
+
+
+# --- store ------------------------------------------------------------------------------------------------------
+
+cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py_ssize_t end,
+                 uint8_t[::1] x) noexcept nogil:
+    """Write rows: the phases interleaved, or, with an `end`, one of them into the phases `first`..`end` - 1."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef const Axis* axis = &job.axes[last]
+    cdef Py_ssize_t zero[MAX_AXES]
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef const char* src[FEW]
+    cdef Py_ssize_t step = axis.strides[<int>OUT]
+    cdef Py_ssize_t lane_step = head.lane_strides[<int>OUT]
+    cdef Py_ssize_t cells = min(tile.count[last] * axis.stride, axis.size - tile.first[last] * axis.stride)
+    cdef Py_ssize_t a, p, q, to, place, plane
+    cdef char* row
+    for a in range(last):
+        zero[a] = index[a] = 0
+        # The last q of an axis may have no cell of this phase.
+        high[a] = min(tile.count[a], _ceil(job.axes[a].size - tile.phase[a], job.axes[a].stride) - tile.first[a])
+        if high[a] <= 0:
+            return
+    if end and first >= cells:
+        return
+    for p in range(tile.planes):
+        plane = _plane(job, OUT, tile.plane + p, tile.lane) + tile.first[last] * axis.stride * step
+        while True:
+            to = plane
+            place = p * tile.plane_pitch
+            for a in range(last):
+                to += ((tile.first[a] + index[a]) * job.axes[a].stride + tile.phase[a]) * job.axes[a].strides[<int>OUT]
+                place += index[a] * tile.pitch[a]
+            row = _cells(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.bytes)
+            if end:
+                job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride, cells,
+                                 tile.lanes)
+            else:
+                for q in range(FEW):
+                    src[q] = phases[q] + place * job.bytes
+                job.steps.interleave(row, step, lane_step, <const void**>src, axis.stride, cells, tile.lanes)
+            if not _step(index, zero, high, last):
+                break
+
+
+# --- cells one by one -------------------------------------------------------------------------------------------
+
+cdef int _visit(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z,
+                bint dry) noexcept nogil:
+    """Follow the indices of the windows of a tile (TAKE) or of those that touch it (SCATTER), in row-major order."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef const Axis* axis
+    cdef Py_ssize_t a, p, n
+    cdef Py_ssize_t most = max(<Py_ssize_t>1, head.row // tile.lanes)
+    cdef int failed = 0
+    for a in range(head.n_axes):
+        axis = &job.axes[a]
+        low[a], high[a] = tile.first[a], tile.first[a] + tile.count[a]
+        if head.mode == SCATTER:
+            low[a] = max(_ceil(low[a] + axis.low - (axis.kernel - 1) * axis.dilation, axis.stride), 0)
+            high[a] = min(_floor(high[a] - 1 + axis.low, axis.stride) + 1, axis.count)
+        index[a] = low[a]
+    for p in range(tile.planes):
+        if head.mode == SCATTER:
+            memset(tile.sums, 0, tile.plane_pitch * sizeof(double))
+        for a in range(head.n_axes):
+            if low[a] >= high[a]:
+                break
+        else:
+            while True:
+                index[last] = low[last]
+                while index[last] < high[last]:
+                    n = min(most, high[last] - index[last])
+                    failed |= _visit_row(job, tile, tile.plane + p, index, n, x, g, z, dry)
+                    index[last] += n
+                if not _step(index, low, high, last):
+                    break
+        if head.mode == SCATTER and not dry:
+            _store_sums(job, tile, tile.plane + p, x)
+    return failed
+
+
+cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize_t* index, Py_ssize_t n,
+                    uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z, bint dry) noexcept nogil:
+    """Follow the indices of `n` windows along the last axis."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef const Axis* axis = &job.axes[last]
+    cdef Array windows = OUT if head.mode == TAKE else SOURCE
+    cdef Py_ssize_t step = axis.strides[<int>windows]
+    cdef Py_ssize_t lane_step = head.lane_strides[<int>windows]
+    cdef Py_ssize_t step_z = axis.strides[<int>INDICES]
+    cdef Py_ssize_t lane_z = head.lane_strides[<int>INDICES]
+    cdef Py_ssize_t at = _plane(job, windows, plane, tile.lane)
+    cdef Py_ssize_t at_z = _plane(job, INDICES, plane, tile.lane)
+    cdef Py_ssize_t from_g = _plane(job, SOURCE, plane, tile.lane)
+    cdef Py_ssize_t a
+    cdef int failed
+    for a in range(head.n_axes):
+        at += index[a] * job.axes[a].strides[<int>windows]
+        at_z += index[a] * job.axes[a].strides[<int>INDICES]
+    job.steps.load_codes(
+        tile.codes, _read_cells(z, at_z, at_z + (n - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
+        n, step_z, tile.lanes, lane_z, 0, 0, head.most)
+    failed = _locate(job, tile, index, n, from_g)
+    if dry or failed:
+        return failed
+    if head.mode == TAKE:
+        job.steps.take(_cells(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.bytes), step, lane_step,
+                       <const char*>&g[0], tile.places, n, tile.lanes)
+    else:
+        job.steps.load_shares(
+            tile.shares, _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.bytes), n, step,
+            tile.lanes, lane_step, NULL, 0)
+        job.steps.scatter(tile.sums, tile.shares, tile.places, n * tile.lanes)
+    return 0
+
+
+cdef int _locate(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t n, Py_ssize_t from_g) noexcept nogil:
+    """Turn the codes of `n` windows into places in the source (TAKE) or in the tile's sums; NONE for those outside."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t o[MAX_AXES]
+    cdef Py_ssize_t cell[MAX_AXES]
+    cdef Py_ssize_t a, w, j, place, code
+    cdef Py_ssize_t last = head.n_axes - 1
+    for a in range(last):
+        o[a] = index[a]
+    for w in range(n):
+        o[last] = index[last] + w
+        for j in range(tile.lanes):
+            code = (<int64_t*>tile.codes)[w * tile.lanes + j]
+            if code == NONE:
+                tile.places[w * tile.lanes + j] = NONE
+                continue
+            if code == WRONG or not _find(job, o, code, cell):
+                return WRONG_INDEX
+            if head.mode == TAKE:
+                place = from_g + j * head.lane_strides[<int>SOURCE]
+                for a in range(head.n_axes):
+                    place += cell[a] * job.axes[a].strides[<int>SOURCE]
+            else:
+                place = j
+                for a in range(head.n_axes):
+                    if <size_t>(cell[a] - tile.first[a]) >= <size_t>tile.count[a]:
+                        place = NONE
+                        break
+                    place += (cell[a] - tile.first[a]) * tile.pitch[a]
+            tile.places[w * tile.lanes + j] = place
+    return 0
+
+
+cdef void _store_sums(const Job* job, Tile* tile, Py_ssize_t plane, uint8_t[::1] x) noexcept nogil:
+    """Write the tile's sums to the result."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef Py_ssize_t zero[MAX_AXES]
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t step = job.axes[last].strides[<int>OUT]
+    cdef Py_ssize_t lane_step = head.lane_strides[<int>OUT]
+    cdef Py_ssize_t a, to, place
+    for a in range(last):
+        zero[a] = index[a] = 0
+    while True:
+        to = _plane(job, OUT, plane, tile.lane) + tile.first[last] * step
+        place = 0
+        for a in range(last):
+            to += (tile.first[a] + index[a]) * job.axes[a].strides[<int>OUT]
+            place += index[a] * tile.pitch[a]
+        job.steps.store_sums(
+            _cells(x, to, to + (tile.count[last] - 1) * step + (tile.lanes - 1) * lane_step, job.bytes),
+            step, lane_step, tile.sums + place, tile.count[last], tile.lanes)
+        if not _step(index, zero, tile.count, last):
+            return
+
+
+# --- the loops for the types of a call --------------------------------------------------------------------------
+
+cdef void _read(Job* job, const Py_ssize_t* table, double divisor):
+    """Lay the plan's table open and choose its loops."""
+    job.head = (<const Head*>table)[0]
+    job.divisor = divisor
+    job.axes = <const Axis*>(table + sizeof(Head) // sizeof(Py_ssize_t))
+    job.outer = <const Outer*>(job.axes + job.head.n_axes)
+    job.bytes = _bytes(job.head.lane_type)
+    job.index_bytes = _bytes(job.head.index_type)
+    if job.head.lane_type == F4:
+        _reals(job, <float*>NULL)
+    elif job.head.lane_type == F8:
+        _reals(job, <double*>NULL)
+    # Followed one by one, codes are int64; else as wide as the shares.
+    if job.bytes == 4 and job.head.mode == CHOOSE:
+        _codes(job, <int32_t*>NULL)
+    else:
+        _codes(job, <int64_t*>NULL)
+    if job.bytes == 1:
+        _copies(job, <uint8_t*>NULL)
+    elif job.bytes == 2:
+        _copies(job, <uint16_t*>NULL)
+    elif job.bytes == 4:
+        _copies(job, <uint32_t*>NULL)
+    else:
+        _copies(job, <uint64_t*>NULL)
+
+
+cdef Py_ssize_t _bytes(Py_ssize_t type) noexcept:
+    if type == F8:
+        return 8
+    return 4 if type == F4 else <Py_ssize_t>1 << type % 4
+
+
+cdef void _reals(Job* job, real_t* lane) noexcept:
+    job.steps.combine = cypool_sum[job.head.lane_type]
+    job.steps.load_shares = <load_shares_f><void*>load_shares[real_t]
+    job.steps.scatter = <scatter_f><void*>scatter[real_t]
+    job.steps.store_sums = <store_sums_f><void*>store_sums[real_t]
+    if real_t is float:
+        job.steps.choose = <choose_f><void*>choose[float, int32_t]
+    else:
+        job.steps.choose = <choose_f><void*>choose[double, int64_t]
+
+
+cdef void _codes(Job* job, code_t* code) noexcept:
+    # In the order of `Type`.
+    cdef load_codes_f[8] loads = [
+        <load_codes_f><void*>load_codes[code_t, int8_t], <load_codes_f><void*>load_codes[code_t, int16_t],
+        <load_codes_f><void*>load_codes[code_t, int32_t], <load_codes_f><void*>load_codes[code_t, int64_t],
+        <load_codes_f><void*>load_codes[code_t, uint8_t], <load_codes_f><void*>load_codes[code_t, uint16_t],
+        <load_codes_f><void*>load_codes[code_t, uint32_t], <load_codes_f><void*>load_codes[code_t, uint64_t]]
+    job.steps.load_codes = loads[job.head.index_type]
+    job.steps.known = <known_f><void*>known[code_t]
+
+
+cdef void _copies(Job* job, bits_t* cell) noexcept:
+    job.steps.interleave = <interleave_f><void*>interleave[bits_t]
+    job.steps.repeat = <repeat_f><void*>repeat[bits_t]
+    job.steps.take = <take_f><void*>take[bits_t]

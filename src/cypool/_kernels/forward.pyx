@@ -1,0 +1,1293 @@
+"""Pooling, forward. This source is compiled once per instruction-set level.
+
+A pool is a reduction over a box, so it is done one axis at a time wherever that is cheaper. `plan.py` decides how;
+this file carries it out, tile by tile. A tile is a box of windows small enough that all its steps stay in cache:
+
+    rows      the axes across rows are merged first, all taps at once, straight from the input or from a staged copy,
+              into a block of rows, each padded left and right;
+    across    the axis along the rows is merged, in one long run over the whole block where rows are short;
+    store     rows are divided (averages), converted and written.
+
+Large windows are streamed instead: a tile goes along the last row axis cell by cell. Each cell's slab is merged along
+all the other axes first and then kept in a ring, from which ladders of windows grow; so no window is longer than a few
+merges, and nothing is read twice but at the edges of tiles.
+
+Doing a block of rows at once is what makes it fast: a row that is read back while its stores are still in flight
+stalls (40 against 22 us on 64x56x56), and short rows would end every vector loop before it begins (319 against 33 us
+on 512x14x14).
+
+Where cells may be absent, by a mask or as NaN, the rows are always staged: on the way into the tile an absent cell is
+replaced by the one that changes nothing. The same steps then go over the tile a second time, with 1 for each cell that
+is there and 0 for each that is not, which counts them; the store puts both results together.
+
+Nothing here knows an element type: `Steps` holds the typed loops of `rows.pxd` for one call. Offsets count
+elements, except where a name ends in `bytes`. With indices, the code of a value in scratch lies `gap` bytes behind it.
+"""
+
+from cython.parallel cimport prange
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from cypool._kernels.rows cimport Max, Min, Sum
+from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
+from cypool._kernels.rows cimport fill, fold, load, pick, pick_fill, split, spread, store, store_codes
+from cypool._kernels.rows cimport counted_flags, erase, erase_picks, flags_of, judge, not_nan, paired, patch
+from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
+from cypool._kernels.rows cimport combine_f, fill_f, fold_f, load_f, split_f, store_codes_f, store_f
+from cypool._types cimport N_LANES, N_TYPES, U1
+from cypool._types cimport bits_t, brain_t, code_t, half_t, lane_t, pick_t, stamp_t, sum_t, wide_t, work_t
+
+cdef enum:
+    MAX_AXES = 64
+    BATCH = 64          # taps merged by one call of `combine`
+    LEVELS = 32         # of partial results in a cascade: 2**32 batches
+    ALIGNMENT = 64      # bytes
+    LONG_RUN = 256      # elements: rows as long as this are merged one by one
+    WIDE_LANES = 8      # lanes as many as this need no splitting
+    SHORT_ROW = 64      # elements: shorter rows are not worth a call each
+    DIRECT_ROW = 48     # elements: rows as long as this are merged straight into the output
+
+    WIDEST = 16         # bytes of a lane
+
+cdef Py_ssize_t ZERO = 0
+cdef Py_ssize_t[2] NONE = [-1, -1]      # an index of any type
+cdef Py_ssize_t[2] NOTHING = [0, 0]
+
+cdef enum Op:
+    MAX, MIN, SUM
+
+cdef enum Array:
+    X, Y, Z, MASK       # the input, the output, the indices, which cells of the input are there
+
+cdef struct Steps:
+    combine_f combine
+    combine_f copy          # rows of the output's type, one tap
+    fold_f fold
+    fill_f fill
+    split_f split
+    load_f load
+    store_f store
+    store_codes_f store_codes
+    erase_f erase           # these five only where cells may be absent
+    not_nan_f not_nan
+    count_f count
+    judge_f judge
+    patch_f patch_y, patch_z
+
+# How one pooled axis is walked; in the order of `plan.py`'s table.
+cdef struct Axis:
+    Py_ssize_t size, kernel, stride, dilation, low, high, count
+    Py_ssize_t strides[4]   # of the arrays, in the order of `Array`
+    Py_ssize_t code         # what one step along the taps adds to the offset of a winner
+    Py_ssize_t base         # what one step along the axis adds to a flat index
+    Py_ssize_t tile         # windows in a tile
+    Py_ssize_t levels       # of the ladder: windows of 4, 16, 64, ... taps
+    Py_ssize_t n_last       # merges after the ladder,
+    Py_ssize_t last         # as (level, tap) pairs: where they stand in the table, before the length of each ring
+    Py_ssize_t folds        # merges by two or three that make the window, where that is possible
+
+# A run of axes that are not pooled, merged into one.
+cdef struct Outer:
+    Py_ssize_t size
+    Py_ssize_t strides[4]
+
+# One call: the head of `plan.py`'s table, what follows it, and the loops for its types.
+cdef struct Head:
+    Py_ssize_t op, x_type, lane_type, y_type, z_type
+    Py_ssize_t masked, where, omit, paired, count_type, least
+    Py_ssize_t starts[4]
+    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct
+    Py_ssize_t planes, planes_tile, lanes, lanes_tile
+    Py_ssize_t lane_strides[4]
+    Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles
+    Py_ssize_t has_across, n_rows, n_outer
+
+cdef struct Job:
+    Head head
+    Steps steps
+    double divisor          # 0: a sum stays a sum
+    Py_ssize_t x_bytes, lane_bytes, y_bytes, z_bytes
+    const Py_ssize_t* table
+    const Outer* outer
+    const Axis* rows
+    const Axis* across
+    const uint8_t* mask     # where cells may be absent
+    const char* missing     # what windows of too few cells get: two elements of the output
+    const Job* values       # of the job that counts: the one whose cells it counts
+
+# Where a tile lies, and the scratch of the thread that pools it.
+cdef struct Tile:
+    Py_ssize_t plane, planes
+    Py_ssize_t first[MAX_AXES]      # per row axis: the first window,
+    Py_ssize_t count[MAX_AXES]      # and how many
+    Py_ssize_t rows                 # the product of these
+    Py_ssize_t column, columns      # windows along the rows
+    Py_ssize_t start, cells         # a row's first cell (padding, if negative), its cells up to a whole stride
+    Py_ssize_t begin, stop          # the real ones among them, counted from start
+    Py_ssize_t lane, lanes
+    Py_ssize_t padded_start, padded_cells   # the row whose padding stands in buffer 0
+    Py_ssize_t gap
+    char* buffers
+    char* slots
+    char* partial
+    char* ring
+    Py_ssize_t rings[LEVELS]        # where each level's ring starts, in slabs
+    double* counts
+    Py_ssize_t* plane_x             # where each plane of the tile starts in the input
+    Py_ssize_t* plane_to            # and in the output, or in buffer 0
+    Py_ssize_t* plane_mask          # and in the mask
+    char* row                       # a row of cells that are to be counted,
+    uint8_t* flags                  # which of a row's cells are there,
+    uint8_t* enough                 # which of its windows have enough of them,
+    double* divisors                # and what their sums are divided by
+
+
+def pool(const uint8_t[::1] x not None, uint8_t[::1] y not None, uint8_t[::1] z, const Py_ssize_t[::1] plan not None,
+         double divisor, int threads):
+    """Fill `y`, and `z` with the indices, with the pool of `x` as `plan` lays it out; all arrays as bytes.
+
+    Raises MemoryError when there is no memory for scratch.
+    """
+    cdef Job job
+    cdef Py_ssize_t chunk, chunks
+    cdef int failed = 0
+    _read(&job, &plan[0], divisor)
+    # More chunks than threads, so that a thread that is held up does not hold up the call.
+    chunks = min(job.head.n_tiles, 1 if threads == 1 else 8 * threads)
+    if chunks == 1:
+        with nogil:
+            failed = _tiles(&job, x, y, z, 0, job.head.n_tiles)
+    else:
+        for chunk in prange(chunks, nogil=True, schedule="dynamic", num_threads=threads):
+            failed += _tiles(&job, x, y, z, job.head.n_tiles * chunk // chunks,
+                             job.head.n_tiles * (chunk + 1) // chunks)
+    if failed:
+        raise MemoryError("no memory for the scratch of a pool")
+
+
+def pool_with_gaps(const uint8_t[::1] x not None, uint8_t[::1] y not None, uint8_t[::1] z,
+                   const uint8_t[::1] mask not None, const uint8_t[::1] missing not None,
+                   const Py_ssize_t[::1] plan not None, double divisor, int threads):
+    """As `pool`, where cells may be absent: those that are False in `mask`, or NaN, as the plan says.
+
+    A window that has too few cells gets `missing`, two elements of the output, for lanes in turn.
+    """
+    cdef Job job, counting
+    cdef Py_ssize_t chunk, chunks
+    cdef int failed = 0
+    _read(&job, &plan[0], divisor)
+    job.mask = &mask[0]
+    job.missing = <const char*>&missing[0]
+    counting = job
+    counting.values = &job
+    counting.head.op = SUM
+    counting.head.indices = 0
+    counting.head.lane_type = job.head.count_type
+    counting.lane_bytes = _bytes(job.head.count_type)
+    _choose(&counting)
+    job.steps.judge = counting.steps.judge
+    chunks = min(job.head.n_tiles, 1 if threads == 1 else 8 * threads)
+    for chunk in prange(chunks, nogil=True, schedule="dynamic", num_threads=threads):
+        failed += _tiles_with_gaps(&job, &counting, x, y, z, job.head.n_tiles * chunk // chunks,
+                                   job.head.n_tiles * (chunk + 1) // chunks)
+    if failed:
+        raise MemoryError("no memory for the scratch of a pool")
+
+
+# --- tiles ------------------------------------------------------------------------------------------------------
+
+cdef int _tiles(const Job* job, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::1] z, Py_ssize_t first,
+                Py_ssize_t last) noexcept nogil:
+    """Pool the tiles `first`..`last` - 1; 1 when there was no memory."""
+    cdef Tile tile
+    cdef Py_ssize_t number, pitch
+    cdef char* block
+    cdef char* scratch = _scratch(job, &tile)
+    if scratch == NULL:
+        return 1
+    for number in range(first, last):
+        _place(job, &tile, number)
+        if job.head.streamed:
+            _stream(job, &tile, NULL, NULL, x, y, z)
+            continue
+        block = _merge(job, &tile, x, y, &pitch)
+        if block != NULL:
+            _store(job, &tile, block, pitch, y, z)
+    free(scratch)
+    return 0
+
+
+cdef int _tiles_with_gaps(const Job* job, const Job* counting, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::1] z,
+                          Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """As `_tiles`, where cells may be absent."""
+    cdef Tile tile, counted
+    cdef Py_ssize_t number, pitch
+    cdef char* block
+    cdef char* counts
+    cdef char* scratch = _scratch(job, &tile)
+    cdef char* more = _scratch(counting, &counted)
+    cdef bint failed = scratch == NULL or more == NULL
+    if not failed:
+        for number in range(first, last):
+            _place(job, &tile, number)
+            _place(counting, &counted, number)
+            if job.head.streamed:
+                _stream(job, &tile, counting, &counted, x, y, z)
+                continue
+            block = _merge(job, &tile, x, y, &pitch)
+            counts = _merge(counting, &counted, x, y, &pitch)
+            _store_with_gaps(job, &tile, block, counts, pitch, y, z)
+    free(scratch)
+    free(more)
+    return failed
+
+
+cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
+    """Allocate the scratch of a thread and lay it out; return what to free in the end, or NULL."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t values = (head.buffers * head.buffer + head.slots + LEVELS * head.partial
+                              + head.ring * head.slab) * job.lane_bytes
+    cdef Py_ssize_t codes = values if head.indices else 0
+    cdef Py_ssize_t columns = job.across.tile if head.has_across else 1
+    cdef Py_ssize_t planes = head.planes_tile
+    cdef Py_ssize_t arrays = columns * sizeof(double) + 3 * planes * sizeof(Py_ssize_t)
+    cdef Py_ssize_t row = columns * head.lanes_tile
+    cdef Py_ssize_t gaps = head.buffer * (WIDEST + 1) + row * (<Py_ssize_t>sizeof(double) + 1) if head.masked else 0
+    cdef char* scratch = <char*>malloc(values + codes + arrays + gaps + ALIGNMENT)
+    if scratch == NULL:
+        return NULL
+    tile.buffers = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
+    tile.slots = tile.buffers + head.buffers * head.buffer * job.lane_bytes
+    tile.partial = tile.slots + head.slots * job.lane_bytes
+    tile.ring = tile.partial + LEVELS * head.partial * job.lane_bytes
+    tile.gap = codes
+    tile.plane_x = <Py_ssize_t*>(tile.buffers + values + codes)
+    tile.plane_to = tile.plane_x + planes
+    tile.plane_mask = tile.plane_to + planes
+    tile.counts = <double*>(tile.plane_mask + planes)
+    if head.masked:
+        tile.divisors = tile.counts + columns
+        tile.row = <char*>(tile.divisors + row)
+        tile.flags = <uint8_t*>tile.row + head.buffer * WIDEST
+        tile.enough = tile.flags + head.buffer
+    tile.padded_cells = -1
+    return scratch
+
+
+cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
+    """Find where tile `number` lies: lanes change fastest, then columns, rows, planes."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis = job.across
+    cdef Py_ssize_t a
+    cdef Py_ssize_t blocks = (head.lanes + head.lanes_tile - 1) // head.lanes_tile
+    tile.lane = number % blocks * head.lanes_tile
+    tile.lanes = min(head.lanes_tile, head.lanes - tile.lane)
+    number //= blocks
+    tile.column = tile.start = tile.begin = 0
+    tile.columns = tile.cells = tile.stop = 1
+    if head.has_across:
+        blocks = (axis.count + axis.tile - 1) // axis.tile
+        tile.column = number % blocks * axis.tile
+        tile.columns = min(axis.tile, axis.count - tile.column)
+        number //= blocks
+        tile.start = tile.column * axis.stride - axis.low
+        tile.cells = (tile.columns - 1) * axis.stride + _extent(axis)
+        tile.begin = max(-tile.start, 0)
+        tile.stop = min(tile.cells, axis.size - tile.start)
+        if tile.cells >= axis.stride:
+            tile.cells = (tile.cells + axis.stride - 1) // axis.stride * axis.stride
+    tile.rows = 1
+    for a in range(head.n_rows - 1, -1, -1):
+        axis = &job.rows[a]
+        blocks = (axis.count + axis.tile - 1) // axis.tile
+        tile.first[a] = number % blocks * axis.tile
+        tile.count[a] = min(axis.tile, axis.count - tile.first[a])
+        tile.rows *= tile.count[a]
+        number //= blocks
+    tile.plane = number * head.planes_tile
+    tile.planes = min(head.planes_tile, head.planes - tile.plane)
+
+
+cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, Py_ssize_t* pitch) noexcept nogil:
+    """Pool one tile, rows and across; return the block of its rows, `pitch` elements apart; NULL if they are stored."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t p
+    cdef char* block = tile.buffers
+    pitch[0] = tile.cells * tile.lanes
+    _planes(job, tile)
+    for p in range(tile.planes):
+        tile.plane_to[p] = p * tile.rows * pitch[0] + tile.begin * tile.lanes
+        if head.direct:
+            tile.plane_to[p] = _plane(job, Y, tile.plane + p) + tile.lane
+    if head.direct:
+        _direct_rows(job, tile, x, <char*>&y[0])
+        return NULL
+    if head.has_across:
+        _pad(job, tile)
+    _direct_rows(job, tile, x, block)
+    if head.has_across:
+        if not head.masked and _across_to_output(job, tile, block, y):
+            return NULL
+        pitch[0] = _across_pitch(job, tile)
+        block = _across(job, tile, block, _other(job, tile, block))
+    return block
+
+
+cdef void _planes(const Job* job, Tile* tile) noexcept nogil:
+    """Find where the planes of a tile start."""
+    cdef Py_ssize_t p
+    for p in range(tile.planes):
+        tile.plane_x[p] = _plane(job, X, tile.plane + p) + tile.lane
+        tile.plane_mask[p] = 0
+        if job.head.masked:
+            tile.plane_mask[p] = _plane(job, MASK, tile.plane + p) + tile.lane * job.head.lane_strides[<int>MASK]
+
+
+cdef Py_ssize_t _plane(const Job* job, Array array, Py_ssize_t plane) noexcept nogil:
+    """Return where a plane starts in one of the arrays."""
+    cdef Py_ssize_t offset = job.head.starts[<int>array]
+    cdef Py_ssize_t i = job.head.n_outer - 1
+    while plane:
+        offset += plane % job.outer[i].size * job.outer[i].strides[<int>array]
+        plane //= job.outer[i].size
+        i -= 1
+    return offset
+
+
+cdef inline Py_ssize_t _extent(const Axis* axis) noexcept nogil:
+    return axis.dilation * (axis.kernel - 1) + 1
+
+
+cdef inline void _taps(const Axis* axis, Py_ssize_t window, Py_ssize_t low, Py_ssize_t high, Py_ssize_t* first,
+                       Py_ssize_t* last) noexcept nogil:
+    """The taps `first`..`last` - 1 of a window lie in the cells [-low, size + high)."""
+    cdef Py_ssize_t start = window * axis.stride - axis.low
+    cdef Py_ssize_t d = axis.dilation
+    first[0] = (-low - start + d - 1) // d if start < -low else 0
+    last[0] = min(axis.kernel, (axis.size + high - start + d - 1) // d)
+
+
+cdef inline char* _cells(const uint8_t[::1] array, Py_ssize_t first, Py_ssize_t last, Py_ssize_t size) noexcept nogil:
+    """Return where element `first` of `size` bytes is; the checked build looks at `last` as well."""
+    return <char*>&array[first * size] + 0 * (&array[last * size + size - 1] - &array[0])
+
+
+# --- rows: the axes across rows ---------------------------------------------------------------------------------
+
+cdef void _pad(const Job* job, Tile* tile) noexcept nogil:
+    """Fill buffer 0 with padding if rows have some. Rows overwrite real cells only: it lasts while they lie alike."""
+    if tile.begin == 0 and tile.stop == tile.cells:
+        tile.padded_cells = -1
+    elif tile.start != tile.padded_start or tile.cells != tile.padded_cells:
+        job.steps.fill(tile.buffers, job.head.buffer, tile.gap, NULL)
+        tile.padded_start, tile.padded_cells = tile.start, tile.cells
+
+
+cdef void _direct_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* out) noexcept nogil:
+    """Merge each row of windows from all the rows of cells under it, all planes of the tile at once."""
+    cdef Py_ssize_t strides[MAX_AXES]
+    cdef char* staged = tile.buffers + job.head.buffer * job.lane_bytes
+    cdef Py_ssize_t source = 0
+    cdef Py_ssize_t a, p
+    if job.head.staged == 1:
+        for p in range(tile.planes):
+            source = _stage(job, tile, x, tile.plane_x[p], tile.plane_mask[p], job.head.n_rows, staged,
+                            (tile.stop - tile.begin) * tile.lanes, 0, strides)
+            _runs_of_rows(job, tile, x, staged, source, strides, out, p, 1)
+    else:
+        for a in range(job.head.n_rows):
+            strides[a] = job.rows[a].strides[<int>X]
+        if job.head.has_across:
+            source = (tile.start + tile.begin) * job.across.strides[<int>X]
+        _runs_of_rows(job, tile, x, NULL, source, strides, out, 0, tile.planes)
+
+
+cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* staged, Py_ssize_t source,
+                        const Py_ssize_t* strides, char* out, Py_ssize_t plane, Py_ssize_t planes) noexcept nogil:
+    """Go through the rows of windows, in runs along the last row axis that have the same taps."""
+    cdef const Head* head = &job.head
+    cdef const Axis* run = &job.rows[head.n_rows - 1]
+    cdef Py_ssize_t index[MAX_AXES]      # of the row, counted from the tile's first
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t a, w, whole, rows, to
+    cdef Py_ssize_t row = 0
+    cdef Py_ssize_t last = head.n_rows - 1
+    cdef Py_ssize_t out_step = run.strides[<int>Y] if head.direct else tile.cells * tile.lanes
+    for a in range(head.n_rows):
+        index[a] = 0
+    while True:
+        # One run of rows along the last row axis: those whose windows are whole go together, the rest alone.
+        to = 0
+        for a in range(last):
+            _taps(&job.rows[a], tile.first[a] + index[a], 0, 0, &low[a], &high[a])
+            to += (tile.first[a] + index[a]) * job.rows[a].strides[<int>Y] if head.direct else 0
+        to += tile.first[last] * out_step if head.direct else row * out_step
+        w = 0
+        while w < tile.count[last]:
+            _taps(run, tile.first[last] + w, 0, 0, &low[last], &high[last])
+            rows = 1
+            if low[last] == 0 and high[last] == run.kernel:
+                # Whole windows follow until one would end past the axis.
+                whole = (run.size - _extent(run) + run.low) // run.stride + 1
+                rows = min(whole - tile.first[last], tile.count[last]) - w
+            _merge_rows(job, tile, x, staged, source, strides, index, low, high, w, rows, out, to + w * out_step,
+                        out_step, plane, planes)
+            w += rows
+        row += tile.count[last]
+        a = last - 1
+        while a >= 0:
+            index[a] += 1
+            if index[a] < tile.count[a]:
+                break
+            index[a] = 0
+            a -= 1
+        if a < 0:
+            return
+
+
+cdef inline Py_ssize_t a_last(const Head* head) noexcept nogil:
+    return head.n_rows - 1
+
+
+cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* staged, Py_ssize_t source,
+                      const Py_ssize_t* strides, const Py_ssize_t* index, const Py_ssize_t* low,
+                      const Py_ssize_t* high, Py_ssize_t w, Py_ssize_t rows, char* out, Py_ssize_t target,
+                      Py_ssize_t out_step, Py_ssize_t plane, Py_ssize_t planes) noexcept nogil:
+    """Merge `rows` rows of windows from `w` on, with the taps low[a]..high[a] - 1, in each of the planes."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t last = head.n_rows - 1
+    cdef Py_ssize_t length = (tile.stop - tile.begin) * tile.lanes
+    cdef Py_ssize_t taps[BATCH]
+    cdef Py_ssize_t codes[BATCH]
+    cdef Py_ssize_t marks[BATCH]
+    cdef Py_ssize_t tap[MAX_AXES]
+    cdef Py_ssize_t a, n, p, base, offset, code, step, first, src_step
+    cdef Py_ssize_t total = 1
+    cdef Py_ssize_t batch = 0
+    cdef Py_ssize_t most = BATCH
+    cdef Py_ssize_t mark = 0
+    cdef Py_ssize_t src_gap = tile.gap if head.masked else 0
+    cdef char* result = NULL
+    offset = source
+    code = 0
+    for a in range(head.n_rows):
+        total *= high[a] - low[a]
+        tap[a] = low[a]
+        base = (tile.first[a] + (w if a == last else index[a])) * job.rows[a].stride - job.rows[a].low
+        offset += (base + low[a] * job.rows[a].dilation) * strides[a]
+        code += low[a] * job.rows[a].code
+        mark += (base + low[a] * job.rows[a].dilation) * job.rows[a].strides[<int>MASK]
+    step = job.rows[last].stride * strides[last]
+    if head.staged == 2:
+        most = min(most, head.buffer // (rows * length))
+    if total > most and rows * planes > 1 or head.staged == 2 and planes > 1:
+        # Too many taps for one batch: a cascade takes one row at a time.
+        for p in range(planes):
+            for a in range(rows if total > most else 1):
+                _merge_rows(job, tile, x, staged, source, strides, index, low, high, w + a,
+                            1 if total > most else rows, out, target + a * out_step, out_step, plane + p, 1)
+        return
+    while total > 0:
+        # The next batch of taps, relative to its first.
+        base = offset
+        n = 0
+        while n < most and n < total:
+            taps[n] = offset - base
+            codes[n] = code
+            marks[n] = mark
+            n += 1
+            a = last
+            while a >= 0:
+                tap[a] += 1
+                offset += job.rows[a].dilation * strides[a]
+                code += job.rows[a].code
+                mark += job.rows[a].dilation * job.rows[a].strides[<int>MASK]
+                if tap[a] < high[a]:
+                    break
+                offset -= (high[a] - low[a]) * job.rows[a].dilation * strides[a]
+                code -= (high[a] - low[a]) * job.rows[a].code
+                mark -= (high[a] - low[a]) * job.rows[a].dilation * job.rows[a].strides[<int>MASK]
+                tap[a] = low[a]
+                a -= 1
+        total -= n
+        for p in range(plane, plane + planes):
+            result = out + (tile.plane_to[p] + target) * job.lane_bytes
+            if batch or total:
+                result = tile.partial + (LEVELS - 1) * head.partial * job.lane_bytes
+            src = staged + base * job.lane_bytes
+            src_step = step
+            first = base + tile.plane_x[p]
+            if head.staged == 2:
+                src = _stage_batch(job, tile, x, first, step, taps, n, rows, marks, tile.plane_mask[p])
+                src_step = length
+            elif head.staged == 0:
+                src = _cells(x, first, first + taps[n - 1] + (rows - 1) * step + length - 1, job.x_bytes)
+            job.steps.combine(result, out_step, src, src_step, taps, codes, n, rows, length, tile.gap, src_gap, False,
+                              NULL)
+        if batch or total:
+            _cascade(job, tile, batch, result, length)
+            batch += 1
+    if batch:
+        _cascaded(job, tile, batch, out + (tile.plane_to[plane] + target) * job.lane_bytes, length)
+
+
+cdef char* _stage_batch(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t source, Py_ssize_t step,
+                        Py_ssize_t* taps, Py_ssize_t n, Py_ssize_t rows, const Py_ssize_t* marks,
+                        Py_ssize_t mask) noexcept nogil:
+    """Copy the rows under a batch of taps into buffer 1, tap after tap, and return it; `taps` become places in it."""
+    cdef Py_ssize_t cell = job.across.strides[<int>X] if job.head.has_across else tile.lanes
+    cdef Py_ssize_t cells = tile.stop - tile.begin
+    cdef Py_ssize_t length = cells * tile.lanes
+    cdef char* stage = tile.buffers + job.head.buffer * job.lane_bytes
+    cdef char* to = stage
+    cdef const Axis* run = &job.rows[job.head.n_rows - 1]
+    cdef Py_ssize_t t, r
+    if job.head.has_across:
+        mask += (tile.start + tile.begin) * job.across.strides[<int>MASK]
+    for t in range(n):
+        for r in range(rows):
+            _load(job, tile, to, x, source + taps[t] + r * step,
+                  mask + marks[t] + r * run.stride * run.strides[<int>MASK], cells, cell)
+            to += length * job.lane_bytes
+        taps[t] = t * rows * length
+    return stage
+
+
+cdef inline void _load(const Job* job, Tile* tile, char* to, const uint8_t[::1] x, Py_ssize_t first, Py_ssize_t mask,
+                       Py_ssize_t cells, Py_ssize_t step) noexcept nogil:
+    """Copy a row of cells, `step` elements apart, into scratch."""
+    cdef char* src = _cells(x, first, first + (cells - 1) * step + tile.lanes - 1, job.x_bytes)
+    if job.head.masked:
+        _load_with_gaps(job, tile, to, src, mask, cells, step)
+    else:
+        job.steps.load(to, src, cells, step, tile.lanes)
+
+
+cdef void _load_with_gaps(const Job* job, Tile* tile, char* to, const char* src, Py_ssize_t mask, Py_ssize_t cells,
+                          Py_ssize_t step) noexcept nogil:
+    """Copy a row of cells into scratch, those that are absent as the one that changes nothing; or count them."""
+    cdef const Head* head = &job.head
+    cdef const Job* values = job if job.values == NULL else job.values
+    cdef Py_ssize_t length = cells * tile.lanes
+    cdef char* row = to if job.values == NULL else tile.row
+    if head.where:
+        flags_of(tile.flags, job.mask + mask, cells, job.across.strides[<int>MASK] if head.has_across else 0,
+                 tile.lanes, head.lane_strides[<int>MASK])
+    else:
+        memset(tile.flags, 1, length)
+    if head.omit or job.values == NULL:
+        values.steps.load(row, src, cells, step, tile.lanes)
+    if head.omit:
+        values.steps.not_nan(tile.flags, row, length)
+        if head.paired:
+            paired(tile.flags, length)
+    if job.values == NULL:
+        job.steps.erase(to, tile.gap, tile.flags, length, NULL)
+    else:
+        job.steps.count(to, tile.flags, length)
+
+
+cdef void _cascade(const Job* job, Tile* tile, Py_ssize_t batch, char* row, Py_ssize_t length) noexcept nogil:
+    """Add batch number `batch` to partial results as a binary counter adds one: each merges equals, so that a sum
+    of n cells is rounded about log2(n) times on its way."""
+    cdef Py_ssize_t bytes = job.head.partial * job.lane_bytes
+    cdef char* level = tile.partial
+    while batch & 1:
+        job.steps.combine(level, 0, row, 0, &ZERO, &ZERO, 1, 1, length, tile.gap, tile.gap, True, NULL)
+        row = level
+        level += bytes
+        batch >>= 1
+    job.steps.combine(level, 0, row, 0, &ZERO, &ZERO, 1, 1, length, tile.gap, tile.gap, False, NULL)
+
+
+cdef void _cascaded(const Job* job, Tile* tile, Py_ssize_t batches, char* out, Py_ssize_t length) noexcept nogil:
+    """Merge what a cascade of `batches` holds, the later and smaller parts first."""
+    cdef Py_ssize_t bytes = job.head.partial * job.lane_bytes
+    cdef char* level = tile.partial
+    cdef char* rest = NULL
+    while batches:
+        if batches & 1:
+            if rest != NULL:
+                job.steps.combine(level, 0, rest, 0, &ZERO, &ZERO, 1, 1, length, tile.gap, tile.gap, True, NULL)
+            rest = level
+        level += bytes
+        batches >>= 1
+    job.steps.combine(out, 0, rest, 0, &ZERO, &ZERO, 1, 1, length, tile.gap, tile.gap, False, NULL)
+
+
+cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t source, Py_ssize_t mask,
+                       Py_ssize_t n_axes, char* box, Py_ssize_t width, Py_ssize_t indent,
+                       Py_ssize_t* strides) noexcept nogil:
+    """Copy the real cells under the first row axes of a plane into `box`: rows of `width` lanes, from `indent` on.
+
+    Fills the strides of these axes in the box and returns where cell 0 of them all would lie.
+    """
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t a, start, from_x, from_mask, to
+    cdef Py_ssize_t origin = 0
+    cdef Py_ssize_t inner = width
+    cdef Py_ssize_t length = tile.stop - tile.begin
+    cdef Py_ssize_t step = job.across.strides[<int>X] if head.has_across else tile.lanes
+    for a in range(n_axes - 1, -1, -1):
+        axis = &job.rows[a]
+        strides[a] = inner
+        start = tile.first[a] * axis.stride - axis.low
+        origin -= start * inner
+        low[a] = index[a] = max(start, 0)
+        high[a] = min(start + (tile.count[a] - 1) * axis.stride + _extent(axis), axis.size)
+        inner *= (tile.count[a] - 1) * axis.stride + _extent(axis)
+        if low[a] >= high[a]:
+            return origin
+    if head.has_across:
+        source += (tile.start + tile.begin) * step
+        mask += (tile.start + tile.begin) * job.across.strides[<int>MASK]
+    while True:
+        from_x = source
+        from_mask = mask
+        to = origin + indent
+        for a in range(n_axes):
+            from_x += index[a] * job.rows[a].strides[<int>X]
+            from_mask += index[a] * job.rows[a].strides[<int>MASK]
+            to += index[a] * strides[a]
+        _load(job, tile, box + to * job.lane_bytes, x, from_x, from_mask, length, step)
+        if head.streamed and tile.gap and not head.masked:
+            memset(box + to * job.lane_bytes + tile.gap, 0, length * tile.lanes * job.lane_bytes)
+        a = n_axes - 1
+        while a >= 0:
+            index[a] += 1
+            if index[a] < high[a]:
+                break
+            index[a] = low[a]
+            a -= 1
+        if a < 0:
+            return origin
+
+
+# --- rows: large windows ----------------------------------------------------------------------------------------
+
+cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted, const uint8_t[::1] x,
+                  uint8_t[::1] y, uint8_t[::1] z) noexcept nogil:
+    """Pool one tile cell by cell along the last row axis; where cells may be absent, count them alongside."""
+    cdef Py_ssize_t last = job.head.n_rows - 1
+    cdef const Axis* run = &job.rows[last]
+    cdef Py_ssize_t first = tile.first[last]
+    cdef Py_ssize_t cells = _cells_of(run, tile.count[last])
+    cdef Py_ssize_t cell, pitch
+    cdef char* to
+    cdef char* counts = NULL
+    pitch = _open_stream(job, tile)
+    if counting != NULL:
+        _open_stream(counting, counted)
+    for cell in range(cells):
+        to = _next_of_stream(job, tile, x, y, first, cell, pitch)
+        if counting != NULL:
+            counts = _next_of_stream(counting, counted, x, y, first, cell, pitch)
+            if to != NULL:
+                _store_with_gaps(job, tile, to, counts, pitch, y, z)
+        elif to != NULL:
+            _store(job, tile, to, pitch, y, z)
+
+
+cdef Py_ssize_t _open_stream(const Job* job, Tile* tile) noexcept nogil:
+    """Make a tile one window long and empty its rings; return the pitch of its rows."""
+    cdef Py_ssize_t last = job.head.n_rows - 1
+    cdef const Axis* run = &job.rows[last]
+    cdef Py_ssize_t level
+    tile.rows //= tile.count[last]
+    tile.count[last] = 1
+    _planes(job, tile)
+    tile.rings[0] = 0
+    for level in range(run.levels):
+        tile.rings[level + 1] = tile.rings[level] + job.table[run.last + 2 * run.n_last + level]
+    job.steps.fill(tile.buffers, job.head.buffer, tile.gap, NULL)
+    tile.padded_cells = -1
+    return _across_pitch(job, tile)
+
+
+cdef char* _next_of_stream(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, Py_ssize_t first,
+                           Py_ssize_t cell, Py_ssize_t pitch) noexcept nogil:
+    """Take in the next cell; return the rows of the window that it completes, if there is one that is not stored."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t last = head.n_rows - 1
+    cdef const Axis* run = &job.rows[last]
+    cdef const Py_ssize_t* lengths = job.table + run.last + 2 * run.n_last
+    cdef Py_ssize_t start = first * run.stride - run.low
+    cdef Py_ssize_t slab = head.slab
+    cdef Py_ssize_t bytes = job.lane_bytes
+    cdef Py_ssize_t length = tile.planes * tile.rows * pitch
+    cdef Py_ssize_t taps[BATCH]
+    cdef Py_ssize_t codes[BATCH]
+    cdef Py_ssize_t t, level, at, taps_below
+    cdef char* newest = tile.ring + cell % lengths[0] * slab * bytes
+    cdef char* to
+    if 0 <= start + cell < run.size:
+        _slab(job, tile, x, start + cell, newest)
+    else:
+        job.steps.fill(newest, slab, tile.gap, NULL)
+    # The windows that this cell completes: on each level from four of the level below, then those wanted.
+    taps_below = 1
+    for level in range(1, run.levels + 1):
+        at = cell - (4 * taps_below - 1) * run.dilation
+        if at < 0:
+            break
+        for t in range(4):
+            taps[t] = (tile.rings[level - 1] + (at + t * taps_below * run.dilation) % lengths[level - 1]) * slab
+            codes[t] = t * taps_below * run.code
+        job.steps.combine(tile.ring + (tile.rings[level] + at % lengths[level]) * slab * bytes, 0, tile.ring, 0, taps,
+                          codes, 4, 1, length, tile.gap, tile.gap, False, NULL)
+        taps_below *= 4
+    at = cell - (_extent(run) - 1)
+    if at < 0 or at % run.stride:
+        return NULL
+    for t in range(run.n_last):
+        level = job.table[run.last + 2 * t]
+        codes[t] = job.table[run.last + 2 * t + 1]
+        taps[t] = (tile.rings[level] + (at + codes[t] * run.dilation) % lengths[level]) * slab
+        codes[t] *= run.code
+    tile.first[last] = first + at // run.stride
+    to = _output_row(job, tile, y, pitch)
+    if to == NULL:
+        to = tile.buffers + head.buffer * bytes
+    job.steps.combine(to, 0, tile.ring, 0, taps, codes, run.n_last, 1, length, tile.gap, tile.gap, False, NULL)
+    return to if to == tile.buffers + head.buffer * bytes else NULL
+
+
+cdef char* _output_row(const Job* job, Tile* tile, uint8_t[::1] y, Py_ssize_t pitch) noexcept nogil:
+    """Return where a slab of one row goes in the output, if it can be written there as it is; else NULL."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t y_step = job.across.strides[<int>Y]
+    if (head.masked or head.converts or head.indices or head.n_rows > 1 or tile.planes > 1
+            or pitch != tile.columns * tile.lanes or not _alike(job, tile, y_step)):
+        return NULL
+    return _row(job, tile, y, _plane(job, Y, tile.plane) + tile.first[0] * job.rows.strides[<int>Y]
+                + tile.column * y_step + tile.lane * head.lane_strides[<int>Y], y_step)
+
+
+cdef void _slab(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t cell, char* out) noexcept nogil:
+    """Merge what lies under one cell of the last row axis along all other axes, all planes of the tile at once."""
+    cdef Py_ssize_t last = job.head.n_rows - 1
+    cdef const Axis* run = &job.rows[last]
+    cdef Py_ssize_t box = tile.cells * tile.lanes
+    cdef Py_ssize_t strides[MAX_AXES]
+    cdef Py_ssize_t a, p
+    cdef Py_ssize_t outer = tile.planes
+    cdef char* block = tile.buffers
+    for a in range(last):
+        box *= _cells_of(&job.rows[a], tile.count[a])
+    for p in range(tile.planes):
+        _stage(job, tile, x, tile.plane_x[p] + cell * run.strides[<int>X],
+               tile.plane_mask[p] + cell * run.strides[<int>MASK], last, block + p * box * job.lane_bytes,
+               tile.cells * tile.lanes, tile.begin * tile.lanes, strides)
+    for a in range(last):
+        block = _pass(job, tile, &job.rows[a], block, outer, _cells_of(&job.rows[a], tile.count[a]), tile.count[a],
+                      strides[a], _other(job, tile, block), tile.count[a] * strides[a])
+        outer *= tile.count[a]
+    _across(job, tile, block, out)
+
+
+cdef inline Py_ssize_t _cells_of(const Axis* axis, Py_ssize_t windows) noexcept nogil:
+    return (windows - 1) * axis.stride + _extent(axis)
+
+
+# --- one axis of a block in scratch -----------------------------------------------------------------------------
+
+cdef bint _across_to_output(const Job* job, Tile* tile, char* block, uint8_t[::1] y) noexcept nogil:
+    """Merge along rows straight into the output, if they are long and it takes them as they are; else return 0."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis = job.across
+    cdef Py_ssize_t y_step = axis.strides[<int>Y]
+    cdef Py_ssize_t row = job.rows.strides[<int>Y]
+    cdef Py_ssize_t p, to
+    if (head.converts or head.indices or head.n_rows > 1 or tile.columns * tile.lanes < DIRECT_ROW
+            or not _alike(job, tile, y_step)):
+        return False
+    for p in range(tile.planes):
+        to = (_plane(job, Y, tile.plane + p) + tile.first[0] * row + tile.column * y_step
+              + tile.lane * head.lane_strides[<int>Y])
+        _row(job, tile, y, to + (tile.rows - 1) * row, y_step)
+        _pass(job, tile, axis, block, tile.rows, tile.cells, tile.columns, tile.lanes,
+              _row(job, tile, y, to, y_step), row)
+        block += tile.rows * tile.cells * tile.lanes * job.lane_bytes
+    return True
+
+
+cdef inline bint _one_by_one(const Job* job, Tile* tile) noexcept nogil:
+    """Whether rows are merged one by one, and not in one run over all of them."""
+    return (tile.columns * tile.lanes >= LONG_RUN or tile.planes * tile.rows == 1
+            or tile.cells < job.across.stride)
+
+
+cdef inline Py_ssize_t _across_pitch(const Job* job, Tile* tile) noexcept nogil:
+    """Return how far apart the rows are that `_across` makes."""
+    return (tile.columns if _one_by_one(job, tile) else tile.cells // job.across.stride) * tile.lanes
+
+
+cdef char* _across(const Job* job, Tile* tile, char* block, char* out) noexcept nogil:
+    """Merge along the rows of the block to `out`, and return it."""
+    cdef const Axis* axis = job.across
+    cdef Py_ssize_t outer = tile.planes * tile.rows
+    if _one_by_one(job, tile):
+        return _pass(job, tile, axis, block, outer, tile.cells, tile.columns, tile.lanes, out,
+                     tile.columns * tile.lanes)
+    # One run over all rows: windows that reach from one row into the next are made too, and not stored.
+    return _pass(job, tile, axis, block, 1, outer * tile.cells, (outer * tile.cells - _extent(axis)) // axis.stride + 1,
+                 tile.lanes, out, 0)
+
+
+cdef char* _pass(const Job* job, Tile* tile, const Axis* axis, char* block, Py_ssize_t outer, Py_ssize_t cells,
+                 Py_ssize_t windows, Py_ssize_t inner, char* out, Py_ssize_t out_step) noexcept nogil:
+    """Merge one axis of a block of (outer, cells, inner) lanes to `out`, of (outer, windows, inner); returns `out`.
+
+    The ladder makes windows of 4, 16, 64, ... taps for every cell, each from four of the last; what remains is a
+    few merges from its levels for each window.
+    """
+    cdef Py_ssize_t bytes = job.lane_bytes
+    cdef Py_ssize_t buffer = job.head.buffer
+    cdef Py_ssize_t taps[BATCH]
+    cdef Py_ssize_t codes[BATCH]
+    cdef Py_ssize_t o, t, n, level, first
+    cdef Py_ssize_t taps_below = 1
+    cdef Py_ssize_t reach
+    cdef Py_ssize_t length = outer * cells * inner
+    cdef char* below = block
+    cdef char* rung
+    for level in range(axis.levels):
+        reach = taps_below * axis.dilation * inner
+        for t in range(4):
+            taps[t] = t * reach
+            codes[t] = t * taps_below * axis.code
+        rung = tile.buffers + (3 + level) * buffer * bytes
+        length -= 3 * reach
+        job.steps.combine(rung, 0, below, 0, taps, codes, 4, 1, length, tile.gap, tile.gap, False, NULL)
+        below = rung
+        taps_below *= 4
+    cdef const Py_ssize_t* last = job.table + axis.last
+    first = 0
+    while first < axis.n_last:
+        n = min(<Py_ssize_t>BATCH, axis.n_last - first)
+        for t in range(n):
+            level = last[2 * (first + t)]
+            taps[t] = last[2 * (first + t) + 1] * axis.dilation * inner
+            if level:
+                taps[t] += (tile.buffers - block) // bytes + (2 + level) * buffer
+            codes[t] = last[2 * (first + t) + 1] * axis.code
+        for o in range(outer):
+            _strided(job, tile, axis, out + o * out_step * bytes, block + o * cells * inner * bytes, taps, codes, n,
+                     windows, inner, first > 0)
+        first += n
+    return out
+
+
+cdef void _strided(const Job* job, Tile* tile, const Axis* axis, char* out, char* block, Py_ssize_t* taps,
+                   const Py_ssize_t* codes, Py_ssize_t n, Py_ssize_t windows, Py_ssize_t inner,
+                   bint more) noexcept nogil:
+    """out[w, j] = the merged block[w * stride, taps[t] + j] for all t."""
+    cdef Py_ssize_t s = axis.stride
+    if s == 1:
+        job.steps.combine(out, 0, block, 0, taps, codes, n, 1, windows * inner, tile.gap, tile.gap, more, NULL)
+    elif inner >= WIDE_LANES or axis != job.across:
+        job.steps.combine(out, inner, block, s * inner, taps, codes, n, windows, inner, tile.gap, tile.gap, more, NULL)
+    elif inner == 1 and axis.levels == 0 and axis.dilation == 1 and job.steps.fold != NULL and axis.folds:
+        _folded(job, tile, axis, out, block, windows)
+    else:
+        _split(job, tile, axis, out, block, taps, codes, n, windows, inner, more)
+
+
+cdef void _folded(const Job* job, Tile* tile, const Axis* axis, char* out, char* block,
+                  Py_ssize_t windows) noexcept nogil:
+    """Merge windows of 3 every 2 cells, or of 2**a * 3**b side by side: by two and by three, through the slots."""
+    cdef Py_ssize_t left = axis.folds
+    cdef Py_ssize_t kernel = axis.kernel
+    cdef Py_ssize_t factor
+    cdef char* to
+    cdef char* slot = tile.slots
+    if axis.stride < kernel:
+        job.steps.fold(out, block, kernel, axis.stride, windows, NULL)
+        return
+    while left:
+        left -= 1
+        factor = 2 if kernel % 2 == 0 else 3
+        kernel //= factor
+        to = slot if left else out
+        job.steps.fold(to, block, factor, factor, windows * kernel, NULL)
+        block = to
+        slot += windows * kernel * job.lane_bytes
+
+
+cdef void _split(const Job* job, Tile* tile, const Axis* axis, char* out, char* block, const Py_ssize_t* taps,
+                 const Py_ssize_t* codes, Py_ssize_t n, Py_ssize_t windows, Py_ssize_t inner,
+                 bint more) noexcept nogil:
+    """Put every stride-th group of lanes side by side, once for each offset below the stride that the taps need."""
+    cdef Py_ssize_t step = axis.stride * inner
+    cdef Py_ssize_t side[BATCH]
+    cdef Py_ssize_t t, u, away, reach
+    cdef Py_ssize_t slot = 0
+    for t in range(n):
+        side[t] = -1
+    for t in range(n):
+        if side[t] >= 0:
+            continue
+        # Taps a whole number of strides further on in the same rung share the copy.
+        side[t] = slot
+        reach = 0
+        for u in range(t + 1, n):
+            away = taps[u] - taps[t]
+            if side[u] < 0 and away >= 0 and away < _extent(axis) * inner and away % step == 0:
+                side[u] = slot + away // axis.stride
+                reach = max(reach, away // step)
+        job.steps.split(tile.slots + slot * job.lane_bytes, block + taps[t] * job.lane_bytes, windows + reach, step,
+                        inner)
+        if tile.gap:
+            job.steps.split(tile.slots + slot * job.lane_bytes + tile.gap, block + taps[t] * job.lane_bytes + tile.gap,
+                            windows + reach, step, inner)
+        slot += (windows + reach) * inner
+    job.steps.combine(out, 0, tile.slots, 0, side, codes, n, 1, windows * inner, tile.gap, tile.gap, more, NULL)
+
+
+# --- store ------------------------------------------------------------------------------------------------------
+
+cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint8_t[::1] y,
+                 uint8_t[::1] z) noexcept nogil:
+    """Write the rows of the block, `pitch` elements apart, to the output and the indices."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis = job.across
+    cdef const Axis* run = &job.rows[head.n_rows - 1]
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t last = head.n_rows - 1
+    cdef Py_ssize_t y_step = axis.strides[<int>Y] if head.has_across else tile.lanes
+    cdef Py_ssize_t z_step = axis.strides[<int>Z] if head.has_across else tile.lanes
+    cdef Py_ssize_t length = tile.columns * tile.lanes
+    cdef Py_ssize_t p, a, w, r, to_y, to_z, base
+    cdef Py_ssize_t rows = tile.count[last]
+    cdef Py_ssize_t planes = tile.planes
+    cdef Py_ssize_t bytes = job.lane_bytes
+    cdef double outer_count, count
+    # Rows that lie in the output as in the block are copied many at once; short ones that are to be divided or
+    # converted are so beforehand, in one run over the block.
+    cdef bint alike = _alike(job, tile, y_step)
+    cdef bint copied = alike and not head.converts
+    cdef char* converted = _other(job, tile, block)
+    if (alike and head.converts and not head.counted and not head.indices and job.y_bytes <= bytes
+            and length < SHORT_ROW):
+        job.steps.store(converted, 1, 1, block, planes * tile.rows * pitch, 1, NULL, job.divisor)
+        block = converted
+        bytes = job.y_bytes
+        copied = True
+    if (copied and not head.indices and head.n_rows == 1 and head.n_outer == 1 and rows == run.count
+            and job.outer.strides[<int>Y] == rows * run.strides[<int>Y]):
+        rows *= planes
+        planes = 1
+    if head.counted and head.has_across:
+        for w in range(tile.columns):
+            tile.counts[w] = _count(axis, tile.column + w, head.padded)
+    for a in range(head.n_rows):
+        index[a] = tile.first[a]
+    for p in range(planes):
+        while True:
+            to_y = _plane(job, Y, tile.plane + p) + tile.column * y_step + tile.lane * head.lane_strides[<int>Y]
+            to_z = base = 0
+            outer_count = 1
+            for a in range(head.n_rows):
+                to_y += index[a] * job.rows[a].strides[<int>Y]
+                if head.counted and a < last:
+                    outer_count *= _count(&job.rows[a], index[a], head.padded)
+            if head.indices:
+                to_z = _plane(job, Z, tile.plane + p) + tile.column * z_step + tile.lane * head.lane_strides[<int>Z]
+                base = (tile.column * axis.stride - axis.low) * axis.base if head.has_across else 0
+                for a in range(head.n_rows):
+                    to_z += index[a] * job.rows[a].strides[<int>Z]
+                    base += (index[a] * job.rows[a].stride - job.rows[a].low) * job.rows[a].base
+            if copied:
+                job.steps.copy(_row(job, tile, y, to_y + (rows - 1) * run.strides[<int>Y], y_step)
+                               - (rows - 1) * run.strides[<int>Y] * job.y_bytes, run.strides[<int>Y], block, pitch,
+                               &ZERO, &ZERO, 1, rows, length, 0, 0, False, NULL)
+            for r in range(rows):
+                if not copied:
+                    count = outer_count * _count(run, index[last] + r, head.padded) if head.counted else job.divisor
+                    job.steps.store(_row(job, tile, y, to_y + r * run.strides[<int>Y], y_step), y_step,
+                                    head.lane_strides[<int>Y], block + r * pitch * bytes, tile.columns, tile.lanes,
+                                    tile.counts if head.counted and head.has_across else NULL, count)
+                if head.indices:
+                    job.steps.store_codes(<char*>&z[(to_z + r * run.strides[<int>Z]) * job.z_bytes], z_step,
+                                          head.lane_strides[<int>Z], block + r * pitch * bytes + tile.gap, tile.columns,
+                                          tile.lanes, base + r * run.stride * run.base,
+                                          axis.stride * axis.base if head.has_across else 0)
+            block += rows * pitch * bytes
+            a = last - 1
+            while a >= 0:
+                index[a] += 1
+                if index[a] < tile.first[a] + tile.count[a]:
+                    break
+                index[a] = tile.first[a]
+                a -= 1
+            if a < 0:
+                break
+
+
+cdef inline bint _alike(const Job* job, Tile* tile, Py_ssize_t y_step) noexcept nogil:
+    """Whether the cells of a row lie in the output as they do in a block."""
+    return ((y_step == tile.lanes or tile.columns == 1)
+            and (job.head.lane_strides[<int>Y] == 1 or tile.lanes == 1))
+
+
+cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts, Py_ssize_t pitch, uint8_t[::1] y,
+                           uint8_t[::1] z) noexcept nogil:
+    """As `_store`, where `counts` holds how many cells each window of the block has."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis = job.across
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t y_step = axis.strides[<int>Y] if head.has_across else tile.lanes
+    cdef Py_ssize_t z_step = axis.strides[<int>Z] if head.has_across else tile.lanes
+    cdef Py_ssize_t count_bytes = _bytes(head.count_type)
+    cdef Py_ssize_t p, a, w, to_y, to_z, base
+    cdef double inside, counted
+    cdef bint enough
+    cdef char* to
+    for a in range(head.n_rows):
+        index[a] = tile.first[a]
+    for p in range(tile.planes):
+        while True:
+            to_y = _plane(job, Y, tile.plane + p) + tile.column * y_step + tile.lane * head.lane_strides[<int>Y]
+            to_z = _plane(job, Z, tile.plane + p) + tile.column * z_step + tile.lane * head.lane_strides[<int>Z]
+            base = (tile.column * axis.stride - axis.low) * axis.base if head.has_across else 0
+            inside = counted = 1
+            for a in range(head.n_rows):
+                to_y += index[a] * job.rows[a].strides[<int>Y]
+                to_z += index[a] * job.rows[a].strides[<int>Z]
+                base += (index[a] * job.rows[a].stride - job.rows[a].low) * job.rows[a].base
+                inside *= _count(&job.rows[a], index[a], False)
+                counted *= _count(&job.rows[a], index[a], head.padded)
+            # Cells of padding that count in the average of a window.
+            for w in range(tile.columns):
+                tile.counts[w] = counted - inside
+                if head.has_across and head.padded:
+                    tile.counts[w] = (counted * _count(axis, tile.column + w, True)
+                                      - inside * _count(axis, tile.column + w, False))
+            enough = job.steps.judge(tile.divisors, tile.enough, counts, tile.columns, tile.lanes, tile.counts,
+                                     head.least, head.counted)
+            to = _row(job, tile, y, to_y, y_step)
+            if not head.counted:
+                job.steps.store(to, y_step, head.lane_strides[<int>Y], block, tile.columns, tile.lanes, NULL,
+                                job.divisor)
+            elif tile.lanes == 1:
+                job.steps.store(to, y_step, 1, block, tile.columns, 1, tile.divisors, 1)
+            else:
+                for w in range(tile.columns):
+                    job.steps.store(to + w * y_step * job.y_bytes, head.lane_strides[<int>Y], 1,
+                                    block + w * tile.lanes * job.lane_bytes, tile.lanes, 1,
+                                    tile.divisors + w * tile.lanes, 1)
+            if head.least == 0 and not job.steps.judge(tile.divisors, tile.enough, counts, tile.columns, tile.lanes,
+                                                       tile.counts, 1, False):
+                # A sum of nothing is 0, not the -0.0 that adds nothing.
+                job.steps.patch_y(to, y_step, head.lane_strides[<int>Y], &NOTHING, tile.enough, tile.columns,
+                                  tile.lanes)
+                job.steps.judge(tile.divisors, tile.enough, counts, tile.columns, tile.lanes, tile.counts, head.least,
+                                head.counted)
+            if not enough:
+                job.steps.patch_y(to, y_step, head.lane_strides[<int>Y], job.missing, tile.enough, tile.columns,
+                                  tile.lanes)
+            if head.indices:
+                to = <char*>&z[to_z * job.z_bytes]
+                job.steps.store_codes(to, z_step, head.lane_strides[<int>Z], block + tile.gap, tile.columns, tile.lanes,
+                                      base, axis.stride * axis.base if head.has_across else 0)
+                if not enough:
+                    job.steps.patch_z(to, z_step, head.lane_strides[<int>Z], &NONE, tile.enough, tile.columns,
+                                      tile.lanes)
+            block += pitch * job.lane_bytes
+            counts += pitch * count_bytes
+            a = head.n_rows - 1
+            while a >= 0:
+                index[a] += 1
+                if index[a] < tile.first[a] + tile.count[a]:
+                    break
+                index[a] = tile.first[a]
+                a -= 1
+            if a < 0:
+                break
+
+
+cdef inline char* _row(const Job* job, Tile* tile, uint8_t[::1] y, Py_ssize_t first, Py_ssize_t step) noexcept nogil:
+    """Return where a row of the output starts; the checked build looks at its end as well."""
+    return _cells(y, first, first + (tile.columns - 1) * step + (tile.lanes - 1) * job.head.lane_strides[<int>Y],
+                  job.y_bytes)
+
+
+cdef inline char* _other(const Job* job, Tile* tile, char* block) noexcept nogil:
+    """Return a buffer to make something of the block in: never buffer 0, where padding stays."""
+    cdef Py_ssize_t bytes = job.head.buffer * job.lane_bytes
+    return tile.buffers + (2 * bytes if block == tile.buffers + bytes else bytes)
+
+
+cdef double _count(const Axis* axis, Py_ssize_t window, bint padded) noexcept nogil:
+    """Return how many taps of a window lie on cells, or on cells and padding."""
+    cdef Py_ssize_t first, last
+    if padded:
+        _taps(axis, window, axis.low, axis.high, &first, &last)
+    else:
+        _taps(axis, window, 0, 0, &first, &last)
+    return <double>(last - first)
+
+
+# --- the loops for the types of a call --------------------------------------------------------------------------
+
+cdef void _read(Job* job, const Py_ssize_t* table, double divisor):
+    """Lay the plan's table open and choose its loops."""
+    cdef const Axis* axes
+    job.head = (<const Head*>table)[0]
+    job.table = table
+    job.divisor = divisor
+    job.values = NULL
+    axes = <const Axis*>(table + sizeof(Head) // sizeof(Py_ssize_t))
+    job.rows = axes
+    job.across = axes + job.head.n_rows
+    job.outer = <const Outer*>(axes + job.head.n_rows + (1 if job.head.has_across else 0))
+    job.x_bytes = _bytes(job.head.x_type)
+    job.lane_bytes = _bytes(job.head.lane_type)
+    job.y_bytes = _bytes(job.head.y_type)
+    job.z_bytes = _bytes(job.head.z_type)
+    _choose(job)
+
+
+cdef Py_ssize_t _bytes(Py_ssize_t type) noexcept nogil:
+    cdef Py_ssize_t[N_TYPES] sizes = [1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 16, 2, 2, 8]
+    return sizes[type]
+
+
+ctypedef void (*choose_f)(Job* job, void* lane) noexcept
+
+
+cdef void _choose(Job* job) noexcept:
+    """Fill in the loops. Each table is in the order of `Type`; NULL marks lanes that an operation never uses."""
+    cdef choose_f[N_LANES] sums = [
+        NULL, NULL, <choose_f><void*>_sums[int32_t], NULL, NULL, <choose_f><void*>_sums[uint16_t], NULL,
+        <choose_f><void*>_sums[uint64_t], <choose_f><void*>_sums[float], <choose_f><void*>_sums[double],
+        <choose_f><void*>_sums[wide_t]]
+    cdef choose_f[N_LANES] picks = [
+        NULL, NULL, <choose_f><void*>_picks[int32_t], <choose_f><void*>_picks[int64_t], NULL, NULL, NULL, NULL,
+        <choose_f><void*>_picks[float], <choose_f><void*>_picks[double], NULL]
+    cdef choose_f[N_LANES] values = [
+        <choose_f><void*>_values[int8_t], <choose_f><void*>_values[int16_t], <choose_f><void*>_values[int32_t],
+        <choose_f><void*>_values[int64_t], <choose_f><void*>_values[uint8_t], <choose_f><void*>_values[uint16_t],
+        <choose_f><void*>_values[uint32_t], <choose_f><void*>_values[uint64_t], <choose_f><void*>_values[float],
+        <choose_f><void*>_values[double], NULL]
+    # Copies are a max of one cell, of integers of the output's width.
+    job.steps.copy = cypool_max[U1 + (job.y_bytes > 1) + (job.y_bytes > 2) + (job.y_bytes > 4)]
+    job.steps.fold = NULL
+    job.steps.store_codes = NULL
+    job.steps.not_nan = NULL
+    if job.head.op == SUM:
+        sums[job.head.lane_type](job, NULL)
+    elif job.head.indices:
+        picks[job.head.lane_type](job, NULL)
+    else:
+        values[job.head.lane_type](job, NULL)
+    # Where nothing is converted, only the width of a type matters.
+    if job.lane_bytes == 1:
+        _copies(job, <uint8_t*>NULL)
+    elif job.lane_bytes == 2:
+        _copies(job, <uint16_t*>NULL)
+    elif job.lane_bytes == 4:
+        _copies(job, <uint32_t*>NULL)
+    elif job.lane_bytes == 8:
+        _copies(job, <uint64_t*>NULL)
+    else:
+        _copies(job, <wide_t*>NULL)
+    job.steps.patch_y = _patch(job.y_bytes)
+    job.steps.patch_z = _patch(job.z_bytes)
+
+
+cdef patch_f _patch(Py_ssize_t bytes) noexcept:
+    if bytes == 1:
+        return <patch_f><void*>patch[uint8_t]
+    if bytes == 2:
+        return <patch_f><void*>patch[uint16_t]
+    return <patch_f><void*>patch[uint32_t] if bytes == 4 else <patch_f><void*>patch[uint64_t]
+
+
+cdef void _values(Job* job, lane_t* lane) noexcept:
+    if job.head.op == MAX:
+        job.steps.combine = cypool_max[job.head.lane_type]
+        job.steps.fold = <fold_f><void*>fold[lane_t, Max]
+        job.steps.fill = <fill_f><void*>fill[lane_t, Max]
+        job.steps.erase = <erase_f><void*>erase[lane_t, Max]
+    else:
+        job.steps.combine = cypool_min[job.head.lane_type]
+        job.steps.fold = <fold_f><void*>fold[lane_t, Min]
+        job.steps.fill = <fill_f><void*>fill[lane_t, Min]
+        job.steps.erase = <erase_f><void*>erase[lane_t, Min]
+    # Halves are compared as floats, times shifted so that NaT wins; all of these may hold a NaN.
+    if lane_t is float or lane_t is double or lane_t is int64_t:
+        _converts(job, lane)
+
+
+cdef void _sums(Job* job, sum_t* lane) noexcept:
+    job.steps.combine = <combine_f><void*>add_wide if sum_t is wide_t else cypool_sum[job.head.lane_type]
+    job.steps.fold = <fold_f><void*>fold[sum_t, Sum]
+    job.steps.fill = <fill_f><void*>fill[sum_t, Sum]
+    job.steps.erase = <erase_f><void*>erase[sum_t, Sum]
+    if sum_t is uint16_t or sum_t is int32_t or sum_t is uint64_t:
+        job.steps.count = <count_f><void*>counted_flags[sum_t]
+        job.steps.judge = <judge_f><void*>judge[sum_t]
+    _converts(job, lane)
+
+
+cdef void _picks(Job* job, pick_t* lane) noexcept:
+    if job.head.op == MAX:
+        job.steps.combine = <combine_f><void*>pick[pick_t, Max]
+        job.steps.fill = <fill_f><void*>pick_fill[pick_t, Max]
+        job.steps.erase = <erase_f><void*>erase_picks[pick_t, Max]
+    else:
+        job.steps.combine = <combine_f><void*>pick[pick_t, Min]
+        job.steps.fill = <fill_f><void*>pick_fill[pick_t, Min]
+        job.steps.erase = <erase_f><void*>erase_picks[pick_t, Min]
+    _converts(job, lane)
+    if pick_t is float or pick_t is int32_t:
+        _codes(job, <int32_t*>NULL)
+    else:
+        _codes(job, <int64_t*>NULL)
+
+
+cdef void _codes(Job* job, code_t* code) noexcept:
+    cdef store_codes_f[N_LANES] stores = [
+        NULL, NULL, NULL, <store_codes_f><void*>store_codes[int64_t, code_t],
+        <store_codes_f><void*>store_codes[uint8_t, code_t], <store_codes_f><void*>store_codes[uint16_t, code_t],
+        <store_codes_f><void*>store_codes[uint32_t, code_t], <store_codes_f><void*>store_codes[uint64_t, code_t],
+        NULL, NULL, NULL]
+    job.steps.store_codes = stores[job.head.z_type]
+
+
+cdef void _converts(Job* job, work_t* lane) noexcept:
+    cdef load_f[N_TYPES] loads = [
+        <load_f><void*>load[work_t, int8_t], <load_f><void*>load[work_t, int16_t],
+        <load_f><void*>load[work_t, int32_t], <load_f><void*>load[work_t, int64_t],
+        <load_f><void*>load[work_t, uint8_t], <load_f><void*>load[work_t, uint16_t],
+        <load_f><void*>load[work_t, uint32_t], <load_f><void*>load[work_t, uint64_t],
+        <load_f><void*>load[work_t, float], <load_f><void*>load[work_t, double], NULL,
+        <load_f><void*>load[work_t, half_t], <load_f><void*>load[work_t, brain_t],
+        <load_f><void*>load[work_t, stamp_t]]
+    cdef store_f[N_TYPES] stores = [
+        <store_f><void*>store[int8_t, work_t], <store_f><void*>store[int16_t, work_t],
+        <store_f><void*>store[int32_t, work_t], <store_f><void*>store[int64_t, work_t],
+        <store_f><void*>store[uint8_t, work_t], <store_f><void*>store[uint16_t, work_t],
+        <store_f><void*>store[uint32_t, work_t], <store_f><void*>store[uint64_t, work_t],
+        <store_f><void*>store[float, work_t], <store_f><void*>store[double, work_t], NULL,
+        <store_f><void*>store[half_t, work_t], <store_f><void*>store[brain_t, work_t],
+        <store_f><void*>store[stamp_t, work_t]]
+    if work_t is float or work_t is double or work_t is int64_t:
+        job.steps.not_nan = <not_nan_f><void*>not_nan[work_t]
+    job.steps.load = loads[job.head.x_type]
+    job.steps.store = stores[job.head.y_type]
+
+
+cdef void _copies(Job* job, bits_t* lane) noexcept:
+    job.steps.split = <split_f><void*>split[bits_t]
+    if job.head.x_type == job.head.lane_type:
+        job.steps.load = <load_f><void*>split[bits_t]
+    if not job.head.converts:
+        job.steps.store = <store_f><void*>spread[bits_t]

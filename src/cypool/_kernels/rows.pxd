@@ -1,0 +1,626 @@
+"""The loops over elements: each a formula over rows of lanes in contiguous memory.
+
+Everything else in this folder moves pointers. Steps, sizes and taps count elements of the row's type. A row
+that is written never overlaps a row that is read; reading past the cells that matter, into allocated memory, is
+allowed and its result is not used.
+"""
+
+from libc.math cimport INFINITY, rint
+from libc.string cimport memcpy
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from cypool._types cimport bits_t, code_t, count_t, index_t, lane_t, pick_t, stored_t, work_t
+from cypool._types cimport brain_t, half_t, stamp_t, wide_t
+
+# What a window does with its cells: types, so that one loop is compiled for each and none is chosen inside it.
+cdef struct Max:
+    char unused
+
+cdef struct Min:
+    char unused
+
+cdef struct Sum:
+    char unused
+
+ctypedef fused value_op:
+    Max
+    Min
+
+ctypedef fused any_op:
+    Max
+    Min
+    Sum
+
+# The types of these loops once their element types are chosen; `op` is NULL, its type says it all.
+ctypedef void (*combine_f)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
+                           const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t rows,
+                           Py_ssize_t length, Py_ssize_t out_gap, Py_ssize_t src_gap, int more,
+                           void* op) noexcept nogil
+ctypedef void (*fold_f)(void* out, const void* src, Py_ssize_t kernel, Py_ssize_t stride,
+                        Py_ssize_t length, void* op) noexcept nogil
+ctypedef void (*fill_f)(void* out, Py_ssize_t length, Py_ssize_t gap, void* op) noexcept nogil
+ctypedef void (*split_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step,
+                         Py_ssize_t lanes) noexcept nogil
+ctypedef void (*load_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step,
+                        Py_ssize_t lanes) noexcept nogil
+ctypedef void (*store_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* src, Py_ssize_t length,
+                         Py_ssize_t lanes, const double* counts, double count) noexcept nogil
+ctypedef void (*store_codes_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* src, Py_ssize_t length,
+                               Py_ssize_t lanes, Py_ssize_t base, Py_ssize_t base_step) noexcept nogil
+ctypedef void (*erase_f)(void* out, Py_ssize_t gap, const uint8_t* flags, Py_ssize_t length, void* op) noexcept nogil
+ctypedef void (*not_nan_f)(uint8_t* flags, const void* row, Py_ssize_t length) noexcept nogil
+ctypedef void (*count_f)(void* out, const uint8_t* flags, Py_ssize_t length) noexcept nogil
+ctypedef bint (*judge_f)(double* divisors, uint8_t* enough, const void* counts, Py_ssize_t length, Py_ssize_t lanes,
+                         const double* padding, double least, bint divided) noexcept nogil
+ctypedef void (*patch_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* missing, const uint8_t* enough,
+                         Py_ssize_t length, Py_ssize_t lanes) noexcept nogil
+
+
+cdef extern from "vectors.h" nogil:
+    # By type of lane: out[r, j] = the merged src[r, taps[t] + j] for all t; with `more`, out[r, j] itself comes first.
+    const combine_f* cypool_max
+    const combine_f* cypool_min
+    const combine_f* cypool_sum
+
+
+# --- one cell ---------------------------------------------------------------------------------------------------
+
+cdef inline lane_t merged(lane_t a, lane_t b, any_op* op) noexcept nogil:
+    """The reduction of two cells, `a` the earlier: it stays on a tie, and a NaN wins."""
+    if lane_t is wide_t:
+        # Wide lanes only add.
+        a.low += b.low
+        a.high += b.high + (a.low < b.low)
+        return a
+    elif any_op is Sum:
+        return <lane_t>(a + b)
+    elif any_op is Max:
+        if lane_t is float or lane_t is double:
+            return b if (b > a) | (b != b) else a
+        else:
+            return b if b > a else a
+    else:
+        if lane_t is float or lane_t is double:
+            return b if (b < a) | (b != b) else a
+        else:
+            return b if b < a else a
+
+
+cdef inline bint beats(pick_t a, pick_t b, bint earlier, value_op* op) noexcept nogil:
+    """Whether cell `b` takes the place of `a`; `earlier`: b comes before a in row-major order."""
+    if value_op is Max:
+        if pick_t is float or pick_t is double:
+            return (b > a) | ((b != b) & (a == a)) | (((b == a) | ((a != a) & (b != b))) & earlier)
+        else:
+            return (b > a) | ((b == a) & earlier)
+    else:
+        if pick_t is float or pick_t is double:
+            return (b < a) | ((b != b) & (a == a)) | (((b == a) | ((a != a) & (b != b))) & earlier)
+        else:
+            return (b < a) | ((b == a) & earlier)
+
+
+cdef inline lane_t identity(lane_t* lane, any_op* op) noexcept nogil:
+    """The cell that changes nothing: what padding holds. -0.0 keeps the sign of a sum of zeros."""
+    cdef lane_t nothing
+    if lane_t is wide_t:
+        nothing.low = nothing.high = 0
+        return nothing
+    elif any_op is Sum:
+        if lane_t is float or lane_t is double:
+            return -<lane_t>0.0
+        else:
+            return 0
+    elif lane_t is float or lane_t is double:
+        return <lane_t>-INFINITY if any_op is Max else <lane_t>INFINITY
+    elif lane_t is int8_t or lane_t is int16_t or lane_t is int32_t or lane_t is int64_t:
+        return <lane_t>((<uint64_t>1 << (8 * sizeof(lane_t) - 1)) - (0 if any_op is Max else 1))
+    else:
+        return <lane_t>0 if any_op is Max else <lane_t>~<lane_t>0
+
+
+# --- one cell, from the array's type to the lanes' and back -----------------------------------------------------
+
+cdef union float_bits:
+    float value
+    uint32_t bits
+
+cdef inline float of_bits(uint32_t bits) noexcept nogil:
+    cdef float_bits both
+    both.bits = bits
+    return both.value
+
+
+cdef inline uint32_t bits_of(float value) noexcept nogil:
+    cdef float_bits both
+    both.value = value
+    return both.bits
+
+
+cdef inline float half_to_float(uint32_t half) noexcept nogil:
+    """Exactly; no branches, so that it vectorises, and only normal numbers on the way, whatever the CPU's mode."""
+    cdef uint32_t size = (half & 0x7FFF) << 13
+    cdef uint32_t normal = size + (112 << 23 if size < 0x7C00 << 13 else 224 << 23)
+    cdef uint32_t subnormal = bits_of(of_bits(size + (113 << 23)) - of_bits(113 << 23))
+    return of_bits((subnormal if size < 1 << 23 else normal) | (half & 0x8000) << 16)
+
+
+cdef inline uint32_t float_to_half(float value) noexcept nogil:
+    """Rounded half to even, to infinity past 65519; a NaN keeps its sign."""
+    cdef uint32_t bits = bits_of(value)
+    cdef uint32_t size = bits & 0x7FFFFFFF
+    cdef uint32_t normal = (size - (112 << 23) + 0xFFF + (size >> 13 & 1)) >> 13
+    cdef uint32_t subnormal = bits_of(of_bits(size) + <float>0.5) - (126 << 23)
+    cdef uint32_t special = 0x7E00 if size > 0x7F800000 else 0x7C00
+    normal = special if size >= 143 << 23 else normal
+    return (subnormal if size < 113 << 23 else normal) | bits >> 16 & 0x8000
+
+
+cdef inline uint32_t float_to_brain(float value) noexcept nogil:
+    """Rounded half to even; a NaN keeps its sign."""
+    cdef uint32_t bits = bits_of(value)
+    cdef uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return (bits >> 16 & 0x8000 | 0x7FC0) if (bits & 0x7FFFFFFF) > 0x7F800000 else rounded
+
+
+cdef inline work_t lane(work_t* kind, stored_t cell) noexcept nogil:
+    """A cell as a lane; uint64 in int64 lanes, for picking, moves down by 2**63 to keep its order."""
+    cdef work_t result
+    if work_t is wide_t:
+        if stored_t is half_t or stored_t is brain_t:
+            result.low = cell.bits
+        elif stored_t is stamp_t:
+            result.low = <uint64_t>cell.ticks
+        elif stored_t is float or stored_t is double:
+            result.low = <uint64_t><int64_t>cell
+        else:
+            result.low = <uint64_t>cell
+        if stored_t is int8_t or stored_t is int16_t or stored_t is int32_t or stored_t is int64_t:
+            result.high = 0 - (result.low >> 63)
+        else:
+            result.high = 0
+        return result
+    elif stored_t is half_t:
+        return <work_t>half_to_float(cell.bits)
+    elif stored_t is brain_t:
+        return <work_t>of_bits(<uint32_t>cell.bits << 16)
+    elif stored_t is stamp_t:
+        # The least integer, which is NaT, becomes the greatest, all others one less.
+        return <work_t>(<uint64_t>cell.ticks - 1)
+    elif work_t is int64_t and stored_t is uint64_t:
+        return <int64_t>(cell ^ <uint64_t>1 << 63)
+    else:
+        return <work_t>cell
+
+
+cdef inline stored_t cell(stored_t* kind, work_t lane) noexcept nogil:
+    """The inverse of `lane`, rounded half to even where it must be."""
+    cdef stored_t result
+    if work_t is wide_t:
+        return cell(kind, lane.low)
+    elif stored_t is half_t:
+        result.bits = <uint16_t>float_to_half(<float>lane)
+        return result
+    elif stored_t is brain_t:
+        result.bits = <uint16_t>float_to_brain(<float>lane)
+        return result
+    elif stored_t is stamp_t:
+        result.ticks = <int64_t>(<uint64_t>lane + 1)
+        return result
+    elif work_t is int64_t and stored_t is uint64_t:
+        return <uint64_t>lane ^ <uint64_t>1 << 63
+    else:
+        return <stored_t>lane
+
+
+# --- rows of cells ----------------------------------------------------------------------------------------------
+
+cdef inline void fold(lane_t* out, const lane_t* src, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t length,
+                      any_op* op) noexcept nogil:
+    """out[j] = the merged src[stride * j + t] for t < kernel, for the three short windows that vectorise so."""
+    if kernel == 2:
+        fold22(out, src, length, op)
+    elif stride == 2:
+        fold32(out, src, length, op)
+    else:
+        fold33(out, src, length, op)
+
+
+cdef inline void fold22(lane_t* restrict out, const lane_t* src, Py_ssize_t length, any_op* op) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = merged(src[2 * j], src[2 * j + 1], op)
+
+
+cdef inline void fold32(lane_t* restrict out, const lane_t* src, Py_ssize_t length, any_op* op) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = merged(merged(src[2 * j], src[2 * j + 1], op), src[2 * j + 2], op)
+
+
+cdef inline void fold33(lane_t* restrict out, const lane_t* src, Py_ssize_t length, any_op* op) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = merged(merged(src[3 * j], src[3 * j + 1], op), src[3 * j + 2], op)
+
+
+cdef inline void fill(lane_t* out, Py_ssize_t length, Py_ssize_t gap, any_op* op) noexcept nogil:
+    """out[j] = the cell that changes nothing."""
+    cdef Py_ssize_t j
+    cdef lane_t cell = identity(out, op)
+    for j in range(length):
+        out[j] = cell
+
+
+cdef inline void add_wide(wide_t* out, Py_ssize_t out_step, const wide_t* src, Py_ssize_t src_step,
+                          const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t rows,
+                          Py_ssize_t length, Py_ssize_t out_gap, Py_ssize_t src_gap, int more, Sum* op) noexcept nogil:
+    """What `cypool_sum` is for the other lanes."""
+    cdef Py_ssize_t r, t, j
+    cdef wide_t total
+    for r in range(rows):
+        for j in range(length):
+            total = out[r * out_step + j] if more else identity(out, op)
+            for t in range(n_taps):
+                total = merged(total, src[r * src_step + taps[t] + j], op)
+            out[r * out_step + j] = total
+
+
+# --- rows of cells that remember where they came from -----------------------------------------------------------
+
+cdef inline void pick(pick_t* out, Py_ssize_t out_step, const pick_t* src, Py_ssize_t src_step,
+                      const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t rows,
+                      Py_ssize_t length, Py_ssize_t out_gap, Py_ssize_t src_gap, int more,
+                      value_op* op) noexcept nogil:
+    """As `combine`, for cells with an offset code `gap` bytes behind them; no gap: their code is that of the tap.
+
+    Codes grow in row-major order of the pooled axes, so on a tie the smaller one wins, whatever the order in
+    which the axes are merged.
+    """
+    cdef Py_ssize_t r
+    for r in range(rows):
+        if pick_t is float or pick_t is int32_t:
+            _pick_row(out + r * out_step, <int32_t*>(<char*>(out + r * out_step) + out_gap),
+                      src + r * src_step, src_gap, taps, codes, n_taps, length, more, op)
+        else:
+            _pick_row(out + r * out_step, <int64_t*>(<char*>(out + r * out_step) + out_gap),
+                      src + r * src_step, src_gap, taps, codes, n_taps, length, more, op)
+
+
+cdef inline void _pick_row(pick_t* out, code_t* out_code, const pick_t* src, Py_ssize_t src_gap,
+                           const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t length,
+                           bint more, value_op* op) noexcept nogil:
+    cdef Py_ssize_t t = 0
+    if not more:
+        if src_gap:
+            _pick_first(out, out_code, src + taps[0], <const code_t*>(<const char*>(src + taps[0]) + src_gap),
+                        <code_t>codes[0], length)
+        else:
+            _pick_first_plain(out, out_code, src + taps[0], <code_t>codes[0], length)
+        t = 1
+    while t < n_taps:
+        if src_gap:
+            _pick_next(out, out_code, src + taps[t], <const code_t*>(<const char*>(src + taps[t]) + src_gap),
+                       <code_t>codes[t], length, op)
+        else:
+            _pick_next_plain(out, out_code, src + taps[t], <code_t>codes[t], length, op)
+        t += 1
+
+
+cdef inline void _pick_first(pick_t* restrict out, code_t* restrict out_code, const pick_t* src,
+                             const code_t* src_code, code_t code, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = src[j]
+        out_code[j] = src_code[j] + code
+
+
+cdef inline void _pick_first_plain(pick_t* restrict out, code_t* restrict out_code, const pick_t* src, code_t code,
+                                   Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = src[j]
+        out_code[j] = code
+
+
+cdef inline void _pick_next(pick_t* restrict out, code_t* restrict out_code, const pick_t* src,
+                            const code_t* src_code, code_t code, Py_ssize_t length, value_op* op) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef code_t candidate
+    cdef bint better
+    for j in range(length):
+        candidate = src_code[j] + code
+        better = beats(out[j], src[j], candidate < out_code[j], op)
+        out[j] = src[j] if better else out[j]
+        out_code[j] = candidate if better else out_code[j]
+
+
+cdef inline void _pick_next_plain(pick_t* restrict out, code_t* restrict out_code, const pick_t* src, code_t code,
+                                  Py_ssize_t length, value_op* op) noexcept nogil:
+    cdef Py_ssize_t j
+    cdef bint better
+    for j in range(length):
+        better = beats(out[j], src[j], code < out_code[j], op)
+        out[j] = src[j] if better else out[j]
+        out_code[j] = code if better else out_code[j]
+
+
+cdef inline void pick_fill(pick_t* out, Py_ssize_t length, Py_ssize_t gap, value_op* op) noexcept nogil:
+    """Padding: the cell that changes nothing, with a code later than any cell's (and room to add one to it)."""
+    cdef Py_ssize_t j
+    cdef pick_t cell = identity(out, op)
+    for j in range(length):
+        out[j] = cell
+    if pick_t is float or pick_t is int32_t:
+        for j in range(length):
+            (<int32_t*>(<char*>out + gap))[j] = <int32_t>1 << 30
+    else:
+        for j in range(length):
+            (<int64_t*>(<char*>out + gap))[j] = <int64_t>1 << 62
+
+
+# --- in and out of scratch --------------------------------------------------------------------------------------
+
+cdef inline void split(bits_t* restrict out, const bits_t* src, Py_ssize_t length, Py_ssize_t step,
+                       Py_ssize_t lanes) noexcept nogil:
+    """out[i, j] = src[i * step + j] for j < lanes: every step-th group of lanes, side by side."""
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j
+    if step == lanes:
+        memcpy(out, src, length * lanes * sizeof(bits_t))
+    elif lanes == 1 and step == 2:
+        for i in range(length):
+            out[i] = src[2 * i]
+    elif lanes == 1:
+        for i in range(length):
+            out[i] = src[i * step]
+    else:
+        # Small groups by 16 bytes each, for as long as what is too much stays inside both rows.
+        if step > 0 and lanes * sizeof(bits_t) <= 16:
+            while (length - i) * lanes * sizeof(bits_t) >= 16:
+                memcpy(out + i * lanes, src + i * step, 16)
+                i += 1
+        while i < length:
+            for j in range(lanes):
+                out[i * lanes + j] = src[i * step + j]
+            i += 1
+
+
+cdef inline void load(work_t* restrict out, const stored_t* src, Py_ssize_t length, Py_ssize_t step,
+                      Py_ssize_t lanes) noexcept nogil:
+    """As `split`, from the array's type to the lanes'."""
+    cdef Py_ssize_t i, j
+    if step == lanes:
+        length, lanes, step = length * lanes, 1, 1
+    if lanes == 1 and step == 1:
+        for i in range(length):
+            out[i] = lane(out, src[i])
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * lanes + j] = lane(out, src[i * step + j])
+
+
+cdef inline void spread(bits_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* src,
+                        Py_ssize_t length, Py_ssize_t lanes, const double* counts, double count) noexcept nogil:
+    """out[i * step + j * lane_step] = src[i, j]."""
+    cdef Py_ssize_t i, j
+    if lanes == 1 or lane_step == 1 and step == lanes:
+        if lanes != 1 or step == 1:
+            memcpy(out, src, length * lanes * sizeof(bits_t))
+        else:
+            for i in range(length):
+                out[i * step] = src[i]
+    elif lane_step == 1:
+        for i in range(length):
+            memcpy(out + i * step, src + i * lanes, lanes * sizeof(bits_t))
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * step + j * lane_step] = src[i * lanes + j]
+
+
+cdef inline void store(stored_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const work_t* src,
+                       Py_ssize_t length, Py_ssize_t lanes, const double* counts, double count) noexcept nogil:
+    """As `spread`, from the lanes' type to the array's; with a count, the mean over counts[i] * count cells."""
+    cdef Py_ssize_t i, j
+    if counts == NULL and lane_step == 1 and step == lanes:
+        length, lanes, step = length * lanes, 1, 1
+    if lanes == 1 and step == 1:
+        if count == 0:
+            for i in range(length):
+                out[i] = cell(out, src[i])
+        elif counts == NULL:
+            for i in range(length):
+                out[i] = mean(out, src[i], count)
+        else:
+            for i in range(length):
+                out[i] = mean(out, src[i], counts[i] * count)
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                if count == 0:
+                    out[i * step + j * lane_step] = cell(out, src[i * lanes + j])
+                elif counts == NULL:
+                    out[i * step + j * lane_step] = mean(out, src[i * lanes + j], count)
+                else:
+                    out[i * step + j * lane_step] = mean(out, src[i * lanes + j], counts[i] * count)
+
+
+cdef inline stored_t mean(stored_t* kind, work_t total, double count) noexcept nogil:
+    """total / count; for an integer result exactly, rounded half to even."""
+    cdef double ratio
+    if stored_t is half_t or stored_t is brain_t or stored_t is float or stored_t is double:
+        if work_t is float:
+            return cell(kind, total / <float>count)
+        elif work_t is wide_t:
+            return cell(kind, <double>total.low / count)
+        elif work_t is uint64_t:
+            return cell(kind, <double><int64_t>total / count)
+        else:
+            return cell(kind, <double>total / count)
+    elif work_t is wide_t:
+        return cell(kind, wide_mean(total, <uint64_t>count))
+    elif work_t is uint64_t:
+        return cell(kind, whole_mean(<int64_t>total, <int64_t>count))
+    elif work_t is uint16_t:
+        # Exact as below, for half a unit in 2**16.
+        return cell(kind, <int32_t>nearest(<float>total / <float>count))
+    else:
+        # Exact: |total| < 2**31, so the quotient is at least 2**-31 of itself away from a tie it is not.
+        ratio = rint(<double>total / count)
+        return cell(kind, ratio)
+
+
+cdef inline float nearest(float x) noexcept nogil:
+    """The integer nearest to x, half to even, for 0 <= x < 2**22."""
+    cdef float ones = 8388608       # from here on floats are whole
+    return (x + ones) - ones
+
+
+cdef inline int64_t whole_mean(int64_t total, int64_t n) noexcept nogil:
+    cdef int64_t whole = total // n
+    cdef int64_t rest = total - whole * n
+    if rest < 0:
+        rest += n
+        whole -= 1
+    return whole + ((rest > n - rest) | ((rest == n - rest) & (whole & 1)))
+
+
+cdef inline uint64_t wide_mean(wide_t total, uint64_t n) noexcept nogil:
+    """The low 64 bits of total / n, n < 2**63, rounded half to even; total is signed."""
+    cdef bint negative = total.high >> 63
+    cdef uint64_t whole = 0
+    cdef uint64_t rest, digits
+    cdef int bit
+    if negative:
+        total.low = 0 - total.low
+        total.high = ~total.high + (total.low == 0)
+    rest = total.high % n
+    if n >> 32:
+        # Bit by bit: windows of so many cells take longer to add up.
+        for bit in range(63, -1, -1):
+            rest = rest << 1 | total.low >> bit & 1
+            whole <<= 1
+            if rest >= n:
+                rest -= n
+                whole |= 1
+    else:
+        # By two digits of 32 bits.
+        digits = rest << 32 | total.low >> 32
+        whole = digits // n
+        digits = digits % n << 32 | total.low & <uint64_t>0xFFFFFFFF
+        whole = whole << 32 | digits // n
+        rest = digits % n
+    whole += (rest > n - rest) | ((rest == n - rest) & (whole & 1))
+    return 0 - whole if negative else whole
+
+
+cdef inline void store_codes(index_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const code_t* src,
+                             Py_ssize_t length, Py_ssize_t lanes, Py_ssize_t base,
+                             Py_ssize_t base_step) noexcept nogil:
+    """out[i * step + j * lane_step] = src[i, j] + base + i * base_step: a window's first cell, the winner's offset."""
+    cdef Py_ssize_t i, j
+    if lanes == 1 and step == 1:
+        for i in range(length):
+            out[i] = <index_t>(src[i] + base + i * base_step)
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * step + j * lane_step] = <index_t>(src[i * lanes + j] + base + i * base_step)
+
+
+# --- cells that may be absent -----------------------------------------------------------------------------------
+
+cdef inline void flags_of(uint8_t* restrict flags, const uint8_t* mask, Py_ssize_t length, Py_ssize_t step,
+                          Py_ssize_t lanes, Py_ssize_t lane_step) noexcept nogil:
+    """flags[i, j] = mask[i * step + j * lane_step], 1 for whatever means True."""
+    cdef Py_ssize_t i, j
+    if lanes == 1 and step == 1 or lane_step == 1 and (step == lanes or length == 1):
+        for i in range(length * lanes):
+            flags[i] = mask[i] != 0
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                flags[i * lanes + j] = mask[i * step + j * lane_step] != 0
+
+
+ctypedef fused nan_t:
+    int64_t
+    float
+    double
+
+cdef inline void not_nan(uint8_t* restrict flags, const nan_t* row, Py_ssize_t length) noexcept nogil:
+    """flags[j] = 0 where row[j] is NaN, or NaT."""
+    cdef Py_ssize_t j
+    for j in range(length):
+        if nan_t is int64_t:
+            flags[j] &= row[j] != <int64_t>(<uint64_t>1 << 63)
+        else:
+            flags[j] &= row[j] == row[j]
+
+
+cdef inline void paired(uint8_t* flags, Py_ssize_t length) noexcept nogil:
+    """A complex number is there if both its parts are."""
+    cdef Py_ssize_t j
+    for j in range(length // 2):
+        flags[2 * j] &= flags[2 * j + 1]
+        flags[2 * j + 1] = flags[2 * j]
+
+
+cdef inline void erase(lane_t* restrict out, Py_ssize_t gap, const uint8_t* flags, Py_ssize_t length,
+                       any_op* op) noexcept nogil:
+    """Absent cells become the one that changes nothing."""
+    cdef Py_ssize_t j
+    cdef lane_t nothing = identity(out, op)
+    for j in range(length):
+        out[j] = out[j] if flags[j] else nothing
+
+
+cdef inline void erase_picks(pick_t* restrict out, Py_ssize_t gap, const uint8_t* flags, Py_ssize_t length,
+                             value_op* op) noexcept nogil:
+    """As `erase`, with the code 0 for cells that are there, and for those that are not the one of padding."""
+    cdef Py_ssize_t j
+    erase(out, gap, flags, length, op)
+    if pick_t is float or pick_t is int32_t:
+        for j in range(length):
+            (<int32_t*>(<char*>out + gap))[j] = 0 if flags[j] else <int32_t>1 << 30
+    else:
+        for j in range(length):
+            (<int64_t*>(<char*>out + gap))[j] = 0 if flags[j] else <int64_t>1 << 62
+
+
+cdef inline void counted_flags(count_t* restrict out, const uint8_t* flags, Py_ssize_t length) noexcept nogil:
+    """One cell or none."""
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = flags[j]
+
+
+cdef inline bint judge(double* restrict divisors, uint8_t* restrict enough, const count_t* counts, Py_ssize_t length,
+                       Py_ssize_t lanes, const double* padding, double least, bint divided) noexcept nogil:
+    """Whether the windows of a row have at least so many cells; for averages also what their sums are divided by."""
+    cdef Py_ssize_t i, j
+    cdef uint8_t every = 1
+    if divided:
+        for i in range(length):
+            for j in range(lanes):
+                divisors[i * lanes + j] = <double>counts[i * lanes + j] + padding[i]
+    for i in range(length * lanes):
+        enough[i] = counts[i] >= least
+    if divided:
+        for i in range(length * lanes):
+            enough[i] &= divisors[i] > 0
+            divisors[i] = divisors[i] if divisors[i] > 0 else 1
+    for i in range(length * lanes):
+        every &= enough[i]
+    return every
+
+
+cdef inline void patch(bits_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* missing,
+                       const uint8_t* enough, Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
+    """Windows that have too few cells get missing[0], or missing[1] in every other lane."""
+    cdef Py_ssize_t i, j
+    for i in range(length):
+        for j in range(lanes):
+            if not enough[i * lanes + j]:
+                out[i * step + j * lane_step] = missing[j & 1]

@@ -1,0 +1,330 @@
+"""The loops over elements of the gradients: each a formula over rows in contiguous memory.
+
+As in `rows.pxd`, steps and sizes count elements of the row's type, and a row that is written never overlaps one that
+is read. An index in scratch is a code: what its window's taps are numbered by, NONE, or WRONG.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t, uint16_t
+from libc.string cimport memcpy, memset
+
+from cypool._types cimport bits_t, code_t, given_index_t, real_t
+
+cdef enum:
+    NONE = -1
+    WRONG = -2
+
+# The types of these loops once their element types are chosen.
+ctypedef void (*load_shares_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step, Py_ssize_t lanes,
+                               Py_ssize_t lane_step, const double* counts, double count) noexcept nogil
+ctypedef void (*load_codes_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step, Py_ssize_t lanes,
+                              Py_ssize_t lane_step, Py_ssize_t base, Py_ssize_t base_step,
+                              Py_ssize_t most) noexcept nogil
+ctypedef bint (*known_f)(const void* codes, Py_ssize_t length, const Py_ssize_t* taps, Py_ssize_t n_taps) noexcept nogil
+ctypedef void (*choose_f)(void* out, Py_ssize_t out_step, const void* src, const void* codes, Py_ssize_t src_step,
+                          const Py_ssize_t* offsets, const Py_ssize_t* taps, Py_ssize_t n, Py_ssize_t rows,
+                          Py_ssize_t length, bint more) noexcept nogil
+ctypedef void (*interleave_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void** src, Py_ssize_t stride,
+                              Py_ssize_t cells, Py_ssize_t lanes) noexcept nogil
+ctypedef void (*repeat_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* src, Py_ssize_t first,
+                          Py_ssize_t last, Py_ssize_t stride, Py_ssize_t cells, Py_ssize_t lanes) noexcept nogil
+ctypedef void (*scatter_f)(double* out, const void* src, const Py_ssize_t* places, Py_ssize_t length) noexcept nogil
+ctypedef void (*store_sums_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const double* src, Py_ssize_t length,
+                              Py_ssize_t lanes) noexcept nogil
+ctypedef void (*take_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* src, const Py_ssize_t* places,
+                        Py_ssize_t length, Py_ssize_t lanes) noexcept nogil
+
+
+# --- from the arrays --------------------------------------------------------------------------------------------
+
+cdef inline void load_shares(real_t* restrict out, const real_t* src, Py_ssize_t length, Py_ssize_t step,
+                             Py_ssize_t lanes, Py_ssize_t lane_step, const double* counts,
+                             double count) noexcept nogil:
+    """out[i, j] = src[i * step + j * lane_step], over counts[i] * count if there is a count."""
+    cdef Py_ssize_t i, j
+    if counts == NULL and lane_step == 1 and step == lanes:
+        length, lanes, step = length * lanes, 1, 1
+    if lanes == 1 and step == 1:
+        if count == 0:
+            memcpy(out, src, length * sizeof(real_t))
+        elif counts == NULL:
+            for i in range(length):
+                out[i] = src[i] / <real_t>count
+        else:
+            for i in range(length):
+                out[i] = src[i] / <real_t>(counts[i] * count)
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * lanes + j] = src[i * step + j * lane_step]
+                if counts != NULL:
+                    out[i * lanes + j] /= <real_t>(counts[i] * count)
+                elif count != 0:
+                    out[i * lanes + j] /= <real_t>count
+
+
+cdef inline void load_codes(code_t* restrict out, const given_index_t* src, Py_ssize_t length, Py_ssize_t step,
+                            Py_ssize_t lanes, Py_ssize_t lane_step, Py_ssize_t base, Py_ssize_t base_step,
+                            Py_ssize_t most) noexcept nogil:
+    """out[i, j] = the code of src[i * step + j * lane_step]; a flat index is counted from base + i * base_step."""
+    cdef Py_ssize_t i, j
+    if base_step == 0 and lane_step == 1 and step == lanes:
+        length, lanes, step = length * lanes, 1, 1
+    if lanes == 1 and step == 1:
+        for i in range(length):
+            out[i] = code(out, src[i], base + i * base_step, most)
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * lanes + j] = code(out, src[i * step + j * lane_step], base + i * base_step, most)
+
+
+cdef inline code_t code(code_t* kind, given_index_t index, Py_ssize_t base, Py_ssize_t most) noexcept nogil:
+    """A signed index is flat and -1 is none; an unsigned one is a tap's number and the largest value is none."""
+    cdef uint64_t away
+    cdef bint known
+    if given_index_t is uint8_t or given_index_t is uint16_t or given_index_t is uint32_t or given_index_t is uint64_t:
+        if sizeof(given_index_t) < sizeof(uint64_t) and sizeof(code_t) < sizeof(uint64_t):
+            known = <uint32_t>index <= <uint32_t>most
+        else:
+            known = <uint64_t>index <= <uint64_t>most
+        return NONE if index == <given_index_t>~<given_index_t>0 else (<code_t>index if known else WRONG)
+    else:
+        away = <uint64_t><int64_t>index - <uint64_t>base
+        return NONE if index == -1 else (WRONG if (index < 0) | (away > <uint64_t>most) else <code_t>away)
+
+
+cdef inline bint known(const code_t* codes, Py_ssize_t length, const Py_ssize_t* taps,
+                       Py_ssize_t n_taps) noexcept nogil:
+    """Whether each code is NONE or one of the taps; without taps, any code but WRONG will do."""
+    cdef code_t match[256]
+    cdef code_t wrong = 0
+    cdef Py_ssize_t start, i, t, n
+    if n_taps == 0:
+        for i in range(length):
+            wrong |= codes[i] == WRONG
+        return wrong == 0
+    for start in range(0, length, 256):
+        n = min(<Py_ssize_t>256, length - start)
+        match_tap(match, codes + start, n, NONE, False)
+        t = 0
+        while t + 4 <= n_taps:
+            match_taps(match, codes + start, n, <code_t>taps[t], <code_t>taps[t + 1], <code_t>taps[t + 2],
+                       <code_t>taps[t + 3])
+            t += 4
+        while t < n_taps:
+            match_tap(match, codes + start, n, <code_t>taps[t], True)
+            t += 1
+        for i in range(n):
+            wrong |= match[i] ^ 1
+    return wrong == 0
+
+
+cdef inline void match_tap(code_t* restrict match, const code_t* codes, Py_ssize_t n, code_t tap,
+                           bint more) noexcept nogil:
+    cdef Py_ssize_t i
+    if more:
+        for i in range(n):
+            match[i] |= codes[i] == tap
+    else:
+        for i in range(n):
+            match[i] = codes[i] == tap
+
+
+cdef inline void match_taps(code_t* restrict match, const code_t* codes, Py_ssize_t n, code_t a, code_t b, code_t c,
+                            code_t d) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        match[i] |= (codes[i] == a) | (codes[i] == b) | (codes[i] == c) | (codes[i] == d)
+
+
+# --- choices ----------------------------------------------------------------------------------------------------
+
+cdef inline void choose(real_t* out, Py_ssize_t out_step, const real_t* src, const code_t* codes,
+                        Py_ssize_t src_step, const Py_ssize_t* offsets, const Py_ssize_t* taps, Py_ssize_t n,
+                        Py_ssize_t rows, Py_ssize_t length, bint more) noexcept nogil:
+    """out[r, j] = the sum of src[r, offsets[t] + j] over all t whose code there is taps[t]; `more`: added to it."""
+    cdef Py_ssize_t r, t
+    cdef const real_t* s
+    cdef const code_t* c
+    for r in range(rows):
+        s = src + r * src_step
+        c = codes + r * src_step
+        t = 0
+        if not more:
+            # The first group leaves a multiple of four.
+            t = (n - 1) % 4 + 1
+            if t == 1:
+                choose1(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0], length)
+            elif t == 2:
+                choose2(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0],
+                        s + offsets[1], c + offsets[1], <code_t>taps[1], length)
+            elif t == 3:
+                choose3(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0],
+                        s + offsets[1], c + offsets[1], <code_t>taps[1],
+                        s + offsets[2], c + offsets[2], <code_t>taps[2], length)
+            else:
+                choose4(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0],
+                        s + offsets[1], c + offsets[1], <code_t>taps[1],
+                        s + offsets[2], c + offsets[2], <code_t>taps[2],
+                        s + offsets[3], c + offsets[3], <code_t>taps[3], length)
+        else:
+            while (n - t) % 4:
+                choose1_into(out + r * out_step, s + offsets[t], c + offsets[t], <code_t>taps[t], length)
+                t += 1
+        while t < n:
+            choose4_into(out + r * out_step, s + offsets[t], c + offsets[t], <code_t>taps[t],
+                         s + offsets[t + 1], c + offsets[t + 1], <code_t>taps[t + 1],
+                         s + offsets[t + 2], c + offsets[t + 2], <code_t>taps[t + 2],
+                         s + offsets[t + 3], c + offsets[t + 3], <code_t>taps[t + 3], length)
+            t += 4
+
+
+cdef inline real_t chosen(real_t share, code_t code, code_t tap) noexcept nogil:
+    return share if code == tap else 0
+
+
+cdef inline void choose1(real_t* restrict out, const real_t* a, const code_t* za, code_t ta,
+                         Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = chosen(a[j], za[j], ta)
+
+
+cdef inline void choose2(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
+                         const code_t* zb, code_t tb, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb)
+
+
+cdef inline void choose3(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
+                         const code_t* zb, code_t tb, const real_t* c, const code_t* zc, code_t tc,
+                         Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
+
+
+cdef inline void choose4(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
+                         const code_t* zb, code_t tb, const real_t* c, const code_t* zc, code_t tc,
+                         const real_t* d, const code_t* zd, code_t td, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] = ((chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb))
+                  + (chosen(c[j], zc[j], tc) + chosen(d[j], zd[j], td)))
+
+
+cdef inline void choose1_into(real_t* restrict out, const real_t* a, const code_t* za, code_t ta,
+                              Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] += chosen(a[j], za[j], ta)
+
+
+cdef inline void choose4_into(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
+                              const code_t* zb, code_t tb, const real_t* c, const code_t* zc, code_t tc,
+                              const real_t* d, const code_t* zd, code_t td, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[j] += ((chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb))
+                   + (chosen(c[j], zc[j], tc) + chosen(d[j], zd[j], td)))
+
+
+# --- to the arrays ----------------------------------------------------------------------------------------------
+
+cdef inline void interleave(bits_t* out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t** src,
+                            Py_ssize_t stride, Py_ssize_t cells, Py_ssize_t lanes) noexcept nogil:
+    """Cell r * stride + p of the row is src[p][r], for as many cells as there are."""
+    cdef Py_ssize_t whole = cells // stride
+    cdef Py_ssize_t p
+    if lanes == 1 and step == 1 and stride <= 4:
+        if stride == 1:
+            memcpy(out, src[0], cells * sizeof(bits_t))
+        elif stride == 2:
+            interleave2(out, src[0], src[1], whole)
+        elif stride == 3:
+            interleave3(out, src[0], src[1], src[2], whole)
+        else:
+            interleave4(out, src[0], src[1], src[2], src[3], whole)
+        for p in range(cells - whole * stride):
+            out[whole * stride + p] = src[p][whole]
+    else:
+        for p in range(min(stride, cells)):
+            repeat(out, step, lane_step, src[p], p, p + 1, stride, cells, lanes)
+
+
+cdef inline void interleave2(bits_t* restrict out, const bits_t* a, const bits_t* b, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[2 * j] = a[j]
+        out[2 * j + 1] = b[j]
+
+
+cdef inline void interleave3(bits_t* restrict out, const bits_t* a, const bits_t* b, const bits_t* c,
+                             Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[3 * j] = a[j]
+        out[3 * j + 1] = b[j]
+        out[3 * j + 2] = c[j]
+
+
+cdef inline void interleave4(bits_t* restrict out, const bits_t* a, const bits_t* b, const bits_t* c, const bits_t* d,
+                             Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(length):
+        out[4 * j] = a[j]
+        out[4 * j + 1] = b[j]
+        out[4 * j + 2] = c[j]
+        out[4 * j + 3] = d[j]
+
+
+cdef inline void repeat(bits_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* src,
+                        Py_ssize_t first, Py_ssize_t last, Py_ssize_t stride, Py_ssize_t cells,
+                        Py_ssize_t lanes) noexcept nogil:
+    """The cells r * stride + p of the row are src[r], for first <= p < last and as many cells as there are."""
+    cdef Py_ssize_t r, p, j
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t n = last - first
+    for r in range((cells - first + stride - 1) // stride):
+        start = r * stride + first
+        n = min(last - first, cells - start)
+        if lanes == 1:
+            for p in range(n):
+                out[(start + p) * step] = src[r]
+        elif lane_step == 1:
+            for p in range(n):
+                memcpy(out + (start + p) * step, src + r * lanes, lanes * sizeof(bits_t))
+        else:
+            for p in range(n):
+                for j in range(lanes):
+                    out[(start + p) * step + j * lane_step] = src[r * lanes + j]
+
+
+# --- cells one by one -------------------------------------------------------------------------------------------
+
+cdef inline void scatter(double* out, const real_t* src, const Py_ssize_t* places, Py_ssize_t length) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(length):
+        if places[i] != NONE:
+            out[places[i]] += src[i]
+
+
+cdef inline void store_sums(real_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const double* src,
+                            Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for i in range(length):
+        for j in range(lanes):
+            out[i * step + j * lane_step] = <real_t>src[i * lanes + j]
+
+
+cdef inline void take(bits_t* out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* src, const Py_ssize_t* places,
+                      Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
+    """out[i * step + j * lane_step] = src[places[i, j]], or 0 for no place."""
+    cdef Py_ssize_t i, j
+    for i in range(length):
+        for j in range(lanes):
+            if places[i * lanes + j] != NONE:
+                out[i * step + j * lane_step] = src[places[i * lanes + j]]
+            else:
+                memset(out + i * step + j * lane_step, 0, sizeof(bits_t))

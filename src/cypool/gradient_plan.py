@@ -1,0 +1,143 @@
+"""How the gradient kernel walks the arrays of one call; integers only, touches no data.
+
+The counterpart of plan.py: the result is one flat table of int64, read by `_kernels/backward.pyx` (`Head`, `Axis` and
+`Outer` there name its entries in this order). Strides are in the order result, source, indices; the source of a
+gradient is the gradient of the pool's result, that of `max_pool_take` is the array it takes from.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from cypool.geometry import Window
+from cypool.plan import Axis, Plan, even, merge_lanes, sort_axes
+
+SUM, CHOOSE, SCATTER, TAKE = range(4)
+
+TERMS = 64
+"""Cells of a window up to which every window is compared with every tap; indices into larger ones are followed."""
+BOX = 4096
+"""Lanes of a tile: it stands in scratch about six times."""
+ROW = 1024
+"""Lanes that are handled at once where a row must be cut."""
+PARTS = 16
+"""Tiles from which on the phases of the first axis are not shared out among threads."""
+FEW = 4
+"""Phases that are interleaved rather than written one by one."""
+
+
+class Request(NamedTuple):
+    """What a call wants done; types are places in `plan.TYPES`."""
+
+    mode: int
+    lane_type: int
+    index_type: int
+    flat: bool
+    counted: bool
+    padded: bool
+
+
+class _Tiled(NamedTuple):
+    """What the kernel wants to know of an axis besides its geometry."""
+
+    first: int
+    last: int
+    whole_first: int
+    whole_last: int
+    length: int
+
+    def halo(self) -> int:
+        return self.last - self.first
+
+
+def follows(found: Sequence[Window], flat: bool) -> bool:
+    """Whether indices into these windows are followed one by one: there are too many taps, or their codes are too wide."""
+    steps = ((w.kernel - 1) * w.dilation * prod(v.size for v in found[i + 1 :]) for i, w in enumerate(found))
+    return prod(w.kernel for w in found) > TERMS or (flat and sum(steps) >= 2**30)
+
+
+def plan(
+    found: Sequence[Window],
+    shape: Sequence[int],
+    strides: Sequence[Sequence[int]],
+    starts: Sequence[int],
+    request: Request,
+) -> Plan:
+    """Lay out a call for an array of this shape; strides and starts count elements."""
+    axes, kept = sort_axes(found, shape, strides, request.mode != SUM, request.flat)
+    lanes, outer = merge_lanes(kept, len(strides))
+    # The result is the largest array, so the walk follows its memory; what is taken is no gradient but smaller.
+    axes.sort(key=lambda axis: -abs(axis.strides[0]))
+    tiled = [_tiled(a, request.mode) for a in axes]
+    clipped = any(t.whole_first > 0 or t.whole_last < a.count for a, t in zip(axes, tiled, strict=True))
+    codes = prod(w.size for w in found) if request.flat else prod(w.kernel for w in found)
+    taps = sum((a.kernel - 1) * a.code for a in axes)
+    most = taps if request.mode == CHOOSE else codes - 1
+    planes = prod(k.size for k in outer)
+    tiles, lanes_tile = _grow(axes, tiled, lanes.size, request.mode)
+    one = lanes_tile * prod(n if request.mode >= SCATTER else n + t.halo() for n, t in zip(tiles, tiled, strict=True))
+    # Sums over indices that are followed are made for one plane at a time.
+    planes_tile = 1 if request.mode >= SCATTER else max(1, min(planes, BOX // one))
+    number = prod(-(-t.length // n) for n, t in zip(tiles, tiled, strict=True))
+    number *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
+    phases = min(axes[0].stride, axes[0].size)
+    shared = request.mode < SCATTER and number < PARTS and (len(axes) > 1 or axes[0].stride > FEW)
+    parts = min(phases, PARTS) if shared else 1
+    box = -(-one * planes_tile // 16) * 16
+    rungs = max(_rungs(a, t.halo()) for a, t in zip(axes, tiled, strict=True)) if request.mode == SUM else 0
+    row = min(ROW, lanes_tile * max(t.length for t in tiled)) if request.mode >= SCATTER else 0
+    if request.mode == TAKE:
+        box = 0
+    table = [
+        *request, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
+        box, rungs, row, parts, number * parts, clipped, len(axes), len(outer),
+    ]  # fmt: skip
+    for axis, t, tile in zip(axes, tiled, tiles, strict=True):
+        # Sums have no codes, and flat indices that are followed are taken apart by `base`.
+        code = 1 if request.mode == SUM or (request.mode >= SCATTER and request.flat) else max(axis.code, 1)
+        table += [*axis[:7], *axis.strides, code, axis.base, *t[:4], tile]
+    for size, of in outer:
+        table += [size, *of]
+    return Plan(np.array(table, np.int64), prod(shape) + prod(w.count for w in found) * prod(k.size for k in kept))
+
+
+def _tiled(axis: Axis, mode: int) -> _Tiled:
+    n, s, low = axis.size, axis.stride, axis.low
+    phases = -(-n // s)
+    length = {SCATTER: n, TAKE: axis.count}.get(mode, phases)
+    whole_last = max(0, min(axis.count, (n + low - axis.extent) // s + 1))
+    whole_first = min(-(-low // s), whole_last)
+    if mode >= SCATTER:
+        return _Tiled(0, 0, whole_first, whole_last, length)
+    # Window q + delta has a tap at cell q * s + phase for 0 <= phase + low - delta * s <= extent - 1.
+    first = max(-((axis.extent - 1 - low) // s), 1 - phases)
+    last = min((min(s, n) - 1 + low) // s, axis.count - 1)
+    return _Tiled(first, max(first, last), whole_first, whole_last, length)
+
+
+def _rungs(axis: Axis, halo: int) -> int:
+    """Return how high the ladder for the windows over a cell gets: to sums of 4 ** rungs of them."""
+    return (min(axis.kernel, halo + 1).bit_length() - 1) // 2
+
+
+def _grow(axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int) -> tuple[list[int], int]:
+    """Return the sides of a tile and its lanes: doubled where its halo weighs most, the last axis first."""
+    if mode == TAKE:
+        return [even(t.length, max(1, ROW // lanes)) for t in tiled], min(lanes, ROW)
+    halos = [a.extent + a.stride if mode == SCATTER else t.halo() for a, t in zip(axes, tiled, strict=True)]
+    least = prod(1 if mode == SCATTER else h + 1 for h in halos)
+    lanes_tile = min(lanes, max(16, min(ROW, even(lanes, max(1, BOX // least)))))
+    most = max(BOX, 4 * least * lanes_tile)
+    sides = [1] * len(axes)
+    open_axes = set(range(len(axes)))
+    while open_axes:
+        i = max(open_axes, key=lambda i: (halos[i] / sides[i], i))
+        before = sides[i]
+        sides[i] = min(2 * before, tiled[i].length)
+        size = prod(n if mode == SCATTER else n + h for n, h in zip(sides, halos, strict=True))
+        if sides[i] == before or size * lanes_tile > most:
+            sides[i] = before
+            open_axes.remove(i)
+    return [even(t.length, n) for t, n in zip(tiled, sides, strict=True)], lanes_tile

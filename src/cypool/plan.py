@@ -1,0 +1,502 @@
+"""How a kernel walks the arrays of one call; integers only, touches no data.
+
+Takes windows (geometry.py) and strides, and decides everything a kernel does not: which axes are merged and in what
+order, whether a window is merged whole or axis by axis, how large a tile is. The result is one flat table of int64,
+read by `_kernels/forward.pyx` (`Head`, `Axis` and `Outer` there name its entries in this order).
+
+The numbers that decide were measured on float32, one thread, and are not sharp: a factor of two either way costs a
+few percent.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from cypool.geometry import Window
+
+TYPES = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "wide", "f2", "bfloat16", "stamp")
+"""Element types as kernels number them, those of lanes first; the order of `Type` in _types.pxd."""
+LANE_BYTES = (1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 16)
+
+MAX, MIN, SUM = range(3)
+
+BATCH = 64
+"""Taps that one call of a kernel's `combine` merges."""
+LADDER = 4
+"""Taps of a ladder's rung in the rung below."""
+CHAIN = 32
+"""Merges after a ladder beyond which a sum would be rounded more than twice per doubling of its window."""
+WIDE = 32
+"""Lanes from which on windows are merged lane by lane, straight from the input: no axis runs across rows."""
+NARROW = 8
+"""Lanes below which a strided window along the rows is gathered first."""
+ROW = 1024
+"""Lanes of a row in a tile, if it must be cut."""
+BLOCK = 16 * 1024
+"""Bytes of a tile's rows that stay in the first-level cache."""
+STREAM = 256 * 1024
+"""Bytes of scratch for streamed windows, in the second-level cache."""
+TILES = 16
+"""Tiles to cut a stream into, where there are not as many anyway, for threads to share."""
+
+
+Strides = tuple[int, ...]
+"""Of one axis in each array of a call: here the input, the output, the indices and the mask."""
+
+
+class Axis(NamedTuple):
+    """One pooled axis as the kernel sees it; see `Axis` in forward.pyx."""
+
+    size: int
+    kernel: int
+    stride: int
+    dilation: int
+    low: int
+    high: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which is not wanted
+    strides: Strides
+    code: int = 0
+    base: int = 0
+
+    @property
+    def extent(self) -> int:
+        return self.dilation * (self.kernel - 1) + 1
+
+    def cells(self, windows: int) -> int:
+        """Cells under so many windows in a row."""
+        return (windows - 1) * self.stride + self.extent
+
+
+class Kept(NamedTuple):
+    """An axis that is not pooled, or a run of them merged into one."""
+
+    size: int
+    strides: Strides
+
+
+class Request(NamedTuple):
+    """What a call wants done; types are places in `TYPES`."""
+
+    op: int
+    x_type: int
+    lane_type: int
+    y_type: int
+    z_type: int
+    indices: bool
+    flat: bool
+    counted: bool
+    padded: bool
+    divided: bool
+    gaps: "Gaps | None" = None
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether a cell may be merged twice: not where cells are counted in the same steps."""
+        return self.op != SUM and self.gaps is None
+
+
+class Gaps(NamedTuple):
+    """Which cells are absent: those that a mask leaves out, those that are NaN; a complex number is a pair of cells."""
+
+    masked: bool
+    omit: bool
+    paired: bool
+    count_type: int
+    least: int
+
+
+class Plan(NamedTuple):
+    """A kernel's table, and the work in it: cells read and written, to choose the number of threads by."""
+
+    table: np.ndarray
+    work: int
+
+
+def plan(
+    found: Sequence[Window],
+    shape: Sequence[int],
+    strides: Sequence[Sequence[int]],
+    starts: Sequence[int],
+    request: Request,
+) -> Plan:
+    """Lay out a call; `strides` and `starts`, in elements, are those of input, output, indices and mask."""
+    pooled, kept = sort_axes(found, shape, strides, request.indices, request.flat)
+    width = LANE_BYTES[request.lane_type]
+    lanes, outer = merge_lanes(kept, len(strides))
+    pooled.sort(key=lambda axis: -abs(axis.strides[0]))
+    across, rows = _across(pooled, lanes.size, width, request)
+    while rows and outer and not request.flat and _continues(rows[-1], outer[-1]):
+        planes = outer.pop()
+        run = rows[-1]
+        rows[-1] = run._replace(size=planes.size * run.count * run.stride, count=planes.size * run.count)
+    if not rows:
+        # The kernel wants at least one axis across rows; a kept one serves as windows of one cell.
+        size, of = outer.pop() if outer else Kept(1, (0, 0, 0, 0))
+        rows = [Axis(size, 1, 1, 1, 0, 0, size, of)]
+    tiling = _tiling(rows, across, lanes, outer, request, width)
+    axes = rows + ([across] if across else [])
+    gaps = request.gaps
+    converts = request.divided or request.y_type != request.lane_type
+    head = [
+        *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
+        request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
+        prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
+        tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
+        tiling.tiles,
+        across is not None, len(rows), len(outer),
+    ]  # fmt: skip
+    table = list(head)
+    lasts: list[int] = []
+    lasts_at = len(head) + 18 * len(axes) + 5 * len(outer)
+    for axis, windows, levels, last, folds in zip(
+        axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, strict=True
+    ):
+        table += [*axis[:7], *axis.strides, axis.code, axis.base, windows]
+        table += [levels, len(last), lasts_at + len(lasts), folds]
+        lasts += [value for pair in last for value in pair]
+        lasts += tiling.rings if axis is rows[-1] else []
+    for size, of in outer:
+        table += [size, *of]
+    work = prod(shape) + prod(w.count for w in found) * prod(a.size for a in kept)
+    return Plan(np.array(table + lasts, np.int64), work)
+
+
+def sort_axes(
+    found: Sequence[Window], shape: Sequence[int], strides: Sequence[Sequence[int]], indices: bool, flat: bool
+) -> tuple[list[Axis], list[Kept]]:
+    """Sort the axes into those that are pooled and those that are kept."""
+    pooled = []
+    kept = {a: Kept(n, _at(strides, a)) for a, n in enumerate(shape)}
+    for i, w in enumerate(found):
+        later = found[i + 1 :]
+        base = prod(v.size for v in later)
+        code = w.dilation * base if flat else prod(v.kernel for v in later) if indices else 0
+        trivial = w.kernel == w.stride == 1 and w.low == w.high == 0
+        if not trivial or flat:
+            del kept[w.axis]
+            axis = Axis(*w[1:], _at(strides, w.axis), code, base if flat else 0)
+            # One window has no next: a stride that says nothing must not cost scratch either.
+            pooled.append(axis if w.count > 1 else axis._replace(stride=min(w.stride, axis.extent)))
+    if not flat and not pooled and found:
+        w = found[0]
+        del kept[w.axis]
+        pooled.append(Axis(*w[1:], _at(strides, w.axis)))
+    return pooled, [k for k in kept.values() if k.size != 1]
+
+
+def _at(strides: Sequence[Sequence[int]], axis: int) -> Strides:
+    return tuple([s[axis] for s in strides])
+
+
+def merge_lanes(kept: list[Kept], arrays: int) -> tuple[Kept, list[Kept]]:
+    """Merge kept axes that follow each other in every array; those at stride 1 in the input are the lanes."""
+    kept = sorted(kept, key=lambda k: -abs(k.strides[0]))
+    merged: list[Kept] = []
+    for k in kept:
+        if merged and merged[-1].strides == tuple(k.size * s for s in k.strides):
+            merged[-1] = Kept(merged[-1].size * k.size, k.strides)
+        else:
+            merged.append(k)
+    for i, k in enumerate(merged):
+        if k.strides[0] == 1:
+            return merged.pop(i), merged
+    return Kept(1, (1,) * arrays), merged
+
+
+def _continues(run: Axis, planes: Kept) -> bool:
+    """Whether the windows of one plane follow those of the plane before in every array, as block pooling's do."""
+    step = run.count * run.stride
+    return (
+        run.low == run.high == 0
+        and run.extent <= run.stride
+        and planes.strides == tuple(n * s for n, s in zip((step, run.count, run.count, step), run.strides, strict=True))
+    )
+
+
+def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tuple[Axis | None, list[Axis]]:
+    """Choose the axis that runs along rows, if there are not lanes enough to do without."""
+    if not pooled or (
+        lanes >= WIDE and (len(pooled) == 1 or not _large(pooled, [_program(a, 1.0, request) for a in pooled]))
+    ):
+        return None, pooled
+    *rows, axis = pooled
+    # Padding is laid out in scratch; where it would dwarf the cells, taps are clipped one by one instead.
+    if axis.extent > 4 * axis.size + 64:
+        return None, pooled
+    inside = axis.low == axis.high == 0 and axis.cells(axis.count) <= axis.size
+    long = axis.extent * lanes * width > STREAM // 4
+    apart = axis.stride > 4 * axis.extent + 64
+    if not long and not apart:
+        return axis, rows
+    # What is between windows far apart is not to be read: each is a row of its own. A window too long for scratch
+    # becomes several rows, its pieces one after the other in memory.
+    part = axis.kernel
+    if long:
+        part = next((p for p in range(min(4 * ROW, axis.kernel), 63, -1) if axis.kernel % p == 0), axis.kernel)
+    if not inside or part * axis.dilation * lanes * width > STREAM // 4:
+        return (axis, rows) if not long else (None, pooled)
+    pieces = axis._replace(
+        size=axis.size - (part - 1) * axis.dilation,
+        kernel=axis.kernel // part,
+        dilation=part * axis.dilation,
+        code=part * axis.code,
+    )
+    inner = Axis(axis.size, part, 1, axis.dilation, 0, 0, 1, (axis.strides[0], 0, 0, axis.strides[3]), axis.code)
+    return inner, [*rows, pieces]
+
+
+class Tiling(NamedTuple):
+    """How large a tile is and how each of its axes is merged."""
+
+    windows: list[int]
+    levels: list[int]
+    lasts: list[list[tuple[int, int]]]
+    folds: list[int]
+    rings: list[int]
+    lanes: int
+    planes: int
+    staged: int
+    streamed: bool
+    direct: bool
+    buffer: int
+    slots: int
+    partial: int
+    slab: int
+    tiles: int
+
+
+def _tiling(
+    rows: list[Axis], across: Axis | None, lanes: Kept, outer: list[Kept], request: Request, width: int
+) -> Tiling:
+    """Choose the tile, and between windows merged whole and streamed ones."""
+    axes = rows + ([across] if across else [])
+    planes = prod(k.size for k in outer)
+    programs = [_program(a, 1.0, request) for a in rows]
+    folds = [0] * len(axes)
+    if across:
+        narrow = across.stride > 1 and lanes.size < NARROW
+        folds[-1] = 0 if request.indices or lanes.size > 1 else _folds(across)
+        programs.append(
+            (0, [(0, t) for t in range(across.kernel)][:BATCH])
+            if folds[-1]
+            else _program(across, 16.0 if narrow else 1.0, request)
+        )
+    levels = [p[0] for p in programs]
+    lasts = [p[1] for p in programs]
+    rings: list[int] = []
+    slab = 0
+    stream = _stream(rows, across, lanes.size, planes, programs, width) if across else None
+    if stream:
+        rings, windows, planes_tile, lanes_tile = stream
+        row = _pitch(axes[-1], windows[-1]) * lanes_tile
+        buffer = planes_tile * _box(rows[:-1], windows, row)
+        slab = planes_tile * prod(windows[: len(rows) - 1]) * row + 32
+        staged, partial, direct = 0, 0, False
+    else:
+        windows, planes_tile, lanes_tile, staged, buffer = _block(rows, across, lanes.size, planes, request, width)
+        row = (_pitch(across, windows[-1]) if across else 1) * lanes_tile
+        partial = row if prod(min(a.kernel, a.size) for a in rows) > BATCH or staged == 2 else 0
+        direct = (
+            across is None
+            and not request.indices
+            and not request.divided
+            and request.gaps is None
+            and request.lane_type == request.y_type
+            and (lanes.strides[1] == 1 or lanes.size == 1)
+        )
+    buffer = -(-max(buffer, slab) // 64) * 64
+    slots = 0
+    if across and across.stride > 1 and lanes_tile < NARROW:
+        sides = len({(level, tap * across.dilation % across.stride) for level, tap in lasts[-1]})
+        slots = buffer if folds[-1] else sides * (buffer // across.stride + (across.extent + 2) * lanes_tile)
+    tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
+    tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
+    return Tiling(
+        windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct,
+        buffer, slots, partial, slab, tiles,
+    )  # fmt: skip
+
+
+def _block(
+    rows: list[Axis], across: Axis | None, lanes: int, planes: int, request: Request, width: int
+) -> tuple[list[int], int, int, int, int]:
+    """Return a tile of rows merged whole, as (windows, planes, lanes, staged, cells of a buffer)."""
+    windows = [1] * len(rows)
+    lanes_tile = lanes
+    row = 1
+    if across:
+        windows.append(_columns(across, lanes))
+        row = _pitch(across, windows[-1])
+    elif lanes > 2 * ROW:
+        lanes_tile = ROW
+    row *= lanes_tile
+    budget = max(1, BLOCK // width // row)
+    planes_tile = 1
+    for i in range(len(rows) - 1, -1, -1):
+        windows[i] = even(rows[i].count, budget)
+        budget //= windows[i]
+        if windows[i] < rows[i].count:
+            break
+    else:
+        planes_tile = max(1, min(planes, budget))
+    buffer = planes_tile * prod(windows[: len(rows)]) * row
+    staged = 0
+    # Cells that may be absent are looked at on their way into scratch.
+    if request.gaps or request.x_type != request.lane_type or (across and across.strides[0] != lanes):
+        box = _box(rows, windows, row)
+        overlapping = any(a.kernel > a.stride for a in rows)
+        staged = 1 if overlapping and box <= STREAM // width else 2
+        buffer = max(buffer, box if staged == 1 else windows[len(rows) - 1] * row)
+    return windows, planes_tile, lanes_tile, staged, buffer
+
+
+Program = tuple[int, list[tuple[int, int]]]
+
+
+def _stream(
+    rows: list[Axis], across: Axis, lanes: int, planes: int, programs: list[Program], width: int
+) -> tuple[list[int], list[int], int, int] | None:
+    """Return a tile of streamed windows as (rings, windows, planes, lanes), or None if they are better merged whole."""
+    *others, run = rows
+    if not _large(rows, programs):
+        return None
+    rings = _rings(run, *programs[len(rows) - 1])
+    lanes_tile = lanes if lanes < WIDE else min(lanes, max(16, 64 // width))
+    axes = [*others, across]
+    windows = [1] * len(axes)
+    buffers = 3 + max(p[0] for p in programs)
+
+    def cells() -> int:
+        row = _pitch(across, windows[-1]) * lanes_tile
+        return buffers * _box(others, windows, row) + sum(rings) * (prod(windows[:-1]) * row + 32)
+
+    if cells() * width > 4 * STREAM:
+        return None
+    open_axes = set(range(len(axes)))
+    while open_axes:
+        i = max(open_axes, key=lambda i: (axes[i].extent + 16) / (windows[i] * axes[i].stride))
+        before = windows[i]
+        windows[i] = min(2 * before, axes[i].count)
+        if windows[i] == before or cells() * width > STREAM:
+            windows[i] = before
+            open_axes.remove(i)
+    windows = [even(a.count, w) for a, w in zip(axes, windows, strict=True)]
+    planes_tile = 1
+    if all(w == a.count for a, w in zip(axes, windows, strict=True)):
+        planes_tile = max(1, min(planes, STREAM // width // cells()))
+    # Enough tiles for many threads, each long enough for its start, where windows are not complete, not to matter.
+    tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True)) * -(-planes // planes_tile)
+    parts = -(-TILES // (tiles * -(-lanes // lanes_tile)))
+    least = min(run.count, -(-3 * run.extent // run.stride))
+    along = max(least, -(-run.count // parts))
+    return rings, [*windows[:-1], even(run.count, along), windows[-1]], planes_tile, lanes_tile
+
+
+def _rings(axis: Axis, levels: int, last: list[tuple[int, int]]) -> list[int]:
+    """Return how many slabs each level must keep: as many as pass until the last use of one, and itself."""
+    rings = []
+    for level in range(levels + 1):
+        size = LADDER**level
+        ages = [axis.kernel - tap - size for at, tap in last if at == level]
+        if level < levels:
+            ages.append((LADDER - 1) * size)
+        rings.append(max(ages, default=0) * axis.dilation + 1)
+    return rings
+
+
+def _program(axis: Axis, gather: float, request: Request) -> Program:
+    """Choose a ladder's height for the cheapest windows: (levels, (level, tap) pairs to merge at the end).
+
+    A rung costs about 4.5 loads per cell; a last merge one per window, or `gather` where it takes single cells.
+    """
+    best = None
+    level = 0
+    most = BATCH if request.idempotent else CHAIN
+    # Past four times the axis a window is mostly padding, and its taps are clipped one by one.
+    while LADDER**level <= min(axis.kernel, 4 * axis.size):
+        if axis.kernel // LADDER**level > most and LADDER ** (level + 1) <= axis.kernel:
+            level += 1
+            continue
+        last = _last(axis.kernel, level, request.idempotent)
+        if len(last) > most and LADDER ** (level + 1) <= axis.kernel:
+            level += 1
+            continue
+        cost = 4.5 * level * axis.stride + gather * len(last)
+        if best is None or cost < best[0]:
+            best = (cost, level, last)
+        level += 1
+    return (best[1], best[2]) if best else (0, [])
+
+
+def _last(kernel: int, level: int, idempotent: bool) -> list[tuple[int, int]]:
+    """Cover `kernel` taps with windows of up to LADDER ** level, the large ones first.
+
+    Where a cell may count twice, the windows are all of the largest size and the last two overlap.
+    """
+    size = LADDER**level
+    if idempotent:
+        return [(level, t) for t in range(0, kernel - size, size)] + [(level, kernel - size)]
+    last = []
+    tap = 0
+    for rung in range(level, -1, -1):
+        size = LADDER**rung
+        for _ in range((kernel - tap) // size):
+            last.append((rung, tap))
+            tap += size
+    return last
+
+
+def _folds(axis: Axis) -> int:
+    """How many merges by two or by three make this window along a row; 0 if they cannot."""
+    if axis.dilation != 1:
+        return 0
+    if (axis.kernel, axis.stride) == (3, 2):
+        return 1
+    if axis.kernel != axis.stride:
+        return 0
+    kernel, folds = axis.kernel, 0
+    for factor in (2, 3):
+        while kernel % factor == 0:
+            kernel //= factor
+            folds += 1
+    return folds if kernel == 1 else 0
+
+
+def _large(rows: list[Axis], programs: list[Program]) -> bool:
+    """Whether one row axis after the other is cheaper than all taps at once, per row of windows."""
+    direct = prod(a.kernel for a in rows)
+    cost = 3.0 * prod(a.stride for a in rows)
+    after = 1
+    for axis, (levels, last) in zip(reversed(rows), list(reversed(programs))[-len(rows) :], strict=True):
+        if not last or len(last) > BATCH:
+            return False
+        cost += (4.5 * levels * axis.stride + len(last)) * after
+        after *= axis.stride
+    return direct > cost + 2
+
+
+def _columns(axis: Axis, lanes: int) -> int:
+    """Windows of a tile along the rows."""
+    if axis.cells(axis.count) * lanes <= 2 * ROW:
+        return axis.count
+    fit = max(ROW // lanes, 4 * axis.extent)
+    return even(axis.count, max(1, (fit - axis.extent) // axis.stride + 1))
+
+
+def even(count: int, most: int) -> int:
+    """Cut `count` into the fewest parts of at most `most`, all about as long."""
+    parts = -(-count // min(most, count))
+    return -(-count // parts)
+
+
+def _pitch(axis: Axis, windows: int) -> int:
+    """Cells of a tile's row, up to a whole number of strides unless that is far."""
+    cells = axis.cells(windows)
+    return cells if axis.stride > cells else -(-cells // axis.stride) * axis.stride
+
+
+def _box(axes: list[Axis], windows: list[int], inner: int) -> int:
+    """Cells under a box of windows, times `inner`."""
+    return inner * prod(a.cells(w) for a, w in zip(axes, windows, strict=False))

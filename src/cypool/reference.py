@@ -1,0 +1,512 @@
+"""The specification of cypool: the same functions, slow and obvious, in NumPy and exact arithmetic.
+
+Every function is written from its definition: visit the output cells one by one, gather the taps of the
+window, apply the formula. Sums are exact (``math.fsum``, Python integers) and rounded once. Nothing here is
+shared with the library, so the two can judge each other; nothing here is fast.
+
+Per axis with ``n`` cells, window ``i`` starts at ``i * stride - low`` and has its taps at
+``start + j * dilation`` for ``j`` in ``range(kernel)``; the taps inside ``[0, n)`` are real cells, the others
+inside ``[-low, n + high)`` are padding, and the rest, overhang from ``ceil_mode``, does not exist.
+"""
+
+import cmath
+import math
+import operator
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "avg_pool",
+    "avg_pool_grad",
+    "max_pool",
+    "max_pool_grad",
+    "max_pool_take",
+    "min_pool",
+    "min_pool_grad",
+    "output_shape",
+    "sum_pool",
+    "sum_pool_grad",
+]
+
+
+# ---------------------------------------------------------------------------------------------- forward
+
+
+def max_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+             return_indices=False, nan_policy="propagate", where=None, min_count=1, fill_value=None,
+             out=None, num_threads=None):  # fmt: skip
+    """``y[o] = max(x[c] for c in window(o))``; the first NaN wins, else the first of the greatest."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+    return _extreme(x, window, operator.gt, return_indices, nan_policy, where, min_count, fill_value, out)
+
+
+def min_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+             return_indices=False, nan_policy="propagate", where=None, min_count=1, fill_value=None,
+             out=None, num_threads=None):  # fmt: skip
+    """``y[o] = min(x[c] for c in window(o))``; the first NaN wins, else the first of the least."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+    return _extreme(x, window, operator.lt, return_indices, nan_policy, where, min_count, fill_value, out)
+
+
+def avg_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+             count_include_pad=None, divisor_override=None, dtype=None, nan_policy="propagate",
+             where=None, min_count=1, fill_value=None, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = sum(x[c] for c in window(o)) / divisor(o)``, rounded once.
+
+    The divisor is `divisor_override`, or else the number of real cells that take part, plus the padded ones
+    if `count_include_pad` (None: yes for numeric padding, no for "same"). Integers give float64, or with an
+    integer `dtype` the exact mean rounded half to even.
+    """
+    x = _array(x, "avg_pool")
+    plan = _Plan(x.shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    divisor = _divisor_rule(padding, count_include_pad, divisor_override)
+    dtype = _result_dtype(x.dtype, dtype, np.dtype(np.float64))
+
+    def mean(values, window, absent):
+        by = divisor(window, absent)
+        if by == 0:
+            return None
+        if _is_integer(dtype):
+            return round(Fraction(sum(values), by))
+        return _exact_sum(values) / by
+
+    return _accumulate(x, plan, mean, dtype, nan_policy, where, min_count, fill_value, out)
+
+
+def sum_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+             dtype=None, nan_policy="propagate", where=None, min_count=1, fill_value=None,
+             out=None, num_threads=None):  # fmt: skip
+    """``y[o] = sum(x[c] for c in window(o))``, rounded once; integers wrap in `dtype` as in numpy.sum."""
+    x = _array(x, "sum_pool")
+    plan = _Plan(x.shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    accumulator = np.dtype(np.uint64 if x.dtype.kind == "u" else np.int64)
+    dtype = _result_dtype(x.dtype, dtype, accumulator)
+
+    def total(values, window, absent):
+        return _exact_sum(values)
+
+    return _accumulate(x, plan, total, dtype, nan_policy, where, min_count, fill_value, out)
+
+
+def output_shape(shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False):
+    """The shape a pool of an array of this `shape` would return."""
+    return _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode).output_shape
+
+
+# -------------------------------------------------------------------------------------------- gradients
+
+
+def max_pool_grad(grad, indices, shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                  ceil_mode=False, out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] for o if indices[o] names c)``, for an input of this `shape`."""
+    plan = _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    grad = _matching(grad, "grad", plan.output_shape)
+    indices = _matching(indices, "indices", plan.output_shape)
+
+    asked = plan.pooled_last(indices)
+
+    def share(kept, o, window, g):
+        cell = _named_cell(window, asked[kept].flat[o], plan)
+        return [] if cell is None else [(cell, g)]
+
+    return _scatter(grad, plan, share, out)
+
+
+min_pool_grad = max_pool_grad  # the indices already say which cell won
+
+
+def avg_pool_grad(grad, shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                  ceil_mode=False, count_include_pad=None, divisor_override=None, where=None, min_count=1,
+                  out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] / divisor(o) for o if window(o) holds c)``; `where` as in the pool."""
+    plan = _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    grad = _matching(grad, "grad", plan.output_shape)
+    divisor = _divisor_rule(padding, count_include_pad, divisor_override)
+
+    valid = plan.pooled_last(_valid_cells(where, plan))
+
+    def share(kept, o, window, g):
+        is_valid = valid[kept].ravel()
+        cells = [c for c in window.cells if is_valid[c]]
+        by = divisor(window, len(window.cells) - len(cells))
+        return [(c, g / by) for c in cells] if len(cells) >= min_count else []
+
+    return _scatter(grad, plan, share, out)
+
+
+def sum_pool_grad(grad, shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                  ceil_mode=False, where=None, min_count=1, out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] for o if window(o) holds c)``; `where` as in the pool."""
+    return avg_pool_grad(grad, shape, kernel_size, stride, padding, dilation, axis=axis, ceil_mode=ceil_mode,
+                         divisor_override=1, where=where, min_count=min_count, out=out)  # fmt: skip
+
+
+def max_pool_take(x, indices, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                  ceil_mode=False, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = x[c]`` for the cell ``c`` that ``indices[o]`` names, 0 where it names none."""
+    x = _array(x, "max_pool_take")
+    plan = _Plan(x.shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    indices = _matching(indices, "indices", plan.output_shape)
+    result = np.zeros(plan.kept + plan.outs, x.dtype)
+    windows = plan.windows()
+    for kept in np.ndindex(plan.kept):
+        plane = plan.pooled_last(x)[kept].ravel()
+        asked = plan.pooled_last(indices)[kept].ravel()
+        cells = [_named_cell(window, index, plan) for window, index in zip(windows, asked, strict=True)]
+        result[kept].flat = [0 if c is None else plane[c] for c in cells]
+    return _deliver(plan.pooled_back(result), x, out)
+
+
+# ------------------------------------------------------------------------------------------ the formulas
+
+
+def _extreme(x, window, better, return_indices, nan_policy, where, min_count, fill_value, out):
+    x = _array(x, "max_pool and min_pool")
+    if x.dtype.kind == "c":
+        raise TypeError(f"max_pool and min_pool need an order, which {x.dtype} has not; pool abs(x) instead")
+    if return_indices not in (False, True, "window"):
+        raise ValueError(f'return_indices must be False, True or "window", got {return_indices!r}')
+    plan = _Plan(x.shape, *window)
+    valid = _valid_cells(where, plan, x, nan_policy)
+    nothing = _nothing(x.dtype, where, min_count, fill_value)
+    result = np.empty(plan.kept + plan.outs, x.dtype)
+    flat = np.full(result.shape, -1, np.int64)
+    within = np.full(result.shape, np.iinfo(plan.window_dtype).max, plan.window_dtype)
+    windows = plan.windows()
+    for kept in np.ndindex(plan.kept):
+        plane = plan.pooled_last(x)[kept].ravel()
+        numbers = _numbers(plane)
+        is_valid = plan.pooled_last(valid)[kept].ravel().tolist()
+        for o, w in enumerate(windows):
+            taps = [(numbers[c], c, j) for c, j in zip(w.cells, w.offsets, strict=True) if is_valid[c]]
+            if nan_policy == "raise" and any(cmath.isnan(v) for v, _, _ in taps):
+                raise ValueError(f"x holds a NaN and nan_policy={nan_policy!r} refuses it")
+            if len(taps) < max(min_count, 1):
+                result[kept].flat[o] = nothing
+                continue
+            best = taps[0]
+            for tap in taps:
+                if cmath.isnan(tap[0]):
+                    best = tap
+                    break
+                if better(tap[0], best[0]):
+                    best = tap
+            _, cell, offset = best
+            result[kept].flat[o] = plane[cell]
+            flat[kept].flat[o] = cell
+            within[kept].flat[o] = offset
+    result = _deliver(plan.pooled_back(result), x, out)
+    if return_indices is False:
+        return result
+    indices = within if return_indices == "window" else flat
+    return result, _deliver(plan.pooled_back(indices), x, None)
+
+
+def _accumulate(x, plan, formula, dtype, nan_policy, where, min_count, fill_value, out):
+    """One number per window: ``formula(values that take part, window, how many real cells do not)``, None for none."""
+    valid = _valid_cells(where, plan, x, nan_policy)
+    nothing = _nothing(dtype, where, min_count, fill_value)
+    result = np.empty(plan.kept + plan.outs, dtype)
+    windows = plan.windows()
+    for kept in np.ndindex(plan.kept):
+        numbers = _numbers(plan.pooled_last(x)[kept].ravel())
+        is_valid = plan.pooled_last(valid)[kept].ravel().tolist()
+        for o, window in enumerate(windows):
+            values = [numbers[c] for c in window.cells if is_valid[c]]
+            if nan_policy == "raise" and any(map(cmath.isnan, values)):
+                raise ValueError(f"x holds a NaN and nan_policy={nan_policy!r} refuses it")
+            enough = len(values) >= min_count
+            y = formula(values, window, len(window.cells) - len(values)) if enough else None
+            result[kept].flat[o] = nothing if y is None else _rounded(y, dtype)
+    return _deliver(plan.pooled_back(result), x, out)
+
+
+def _scatter(grad, plan, share, out):
+    """Window ``o`` hands out ``(cell, part)`` pairs; the gradient of a cell is the exact sum of its parts."""
+    if grad.dtype.kind in "biumM":
+        raise TypeError(f"grad must be of a floating or complex dtype, got {grad.dtype}")
+    result = np.empty(plan.kept + plan.sizes, grad.dtype)
+    windows = plan.windows()
+    for kept in np.ndindex(plan.kept):
+        numbers = _numbers(plan.pooled_last(grad)[kept].ravel())
+        received = [[] for _ in range(math.prod(plan.sizes))]
+        for o, window in enumerate(windows):
+            for cell, part in share(kept, o, window, numbers[o]):
+                received[cell].append(part)
+        for cell, parts in enumerate(received):
+            result[kept].flat[cell] = _rounded(_exact_sum(parts), grad.dtype)
+    return _deliver(plan.pooled_back(result), grad, out)
+
+
+def _named_cell(window, index, plan):
+    """The cell of the pooled axes that `index` names: signed is flat, unsigned is the place in the window."""
+    if index.dtype.kind == "i":
+        if index == -1:
+            return None
+        if index in window.cells:
+            return int(index)
+    elif index.dtype.kind == "u":
+        if index == np.iinfo(index.dtype).max:
+            return None
+        if index in window.offsets:
+            return window.cells[window.offsets.index(index)]
+    else:
+        raise TypeError(f"indices must be of an integer dtype, got {index.dtype}")
+    raise ValueError(f"indices holds {index}, which names no cell of its window {plan.describe()}")
+
+
+def _divisor_rule(padding, count_include_pad, divisor_override):
+    """``rule(window, absent)``: what the sum of a window is divided by when `absent` real cells sit out."""
+    if divisor_override is not None:
+        override = _integer("divisor_override", divisor_override)
+        if override == 0:
+            raise ValueError("divisor_override must not be 0")
+        return lambda window, absent: override
+    if count_include_pad is None:
+        count_include_pad = not isinstance(padding, str)
+    if count_include_pad:
+        return lambda window, absent: window.in_padded - absent
+    return lambda window, absent: len(window.cells) - absent
+
+
+# ------------------------------------------------------------------------------------------ the geometry
+
+
+class _Window(NamedTuple):
+    cells: list  # flat positions of its real cells in the pooled axes, row-major
+    offsets: list  # for each of them its row-major place within the window
+    in_padded: int  # how many taps lie on real or padded cells
+
+
+class _Plan:
+    """Where every window of a pool lies; built from the arguments all functions share."""
+
+    def __init__(self, shape, kernel_size, stride, padding, dilation, axis, ceil_mode):
+        self.shape = tuple(_integer("shape", n, least=0) for n in shape)
+        self.axes = _axes(axis, kernel_size, len(self.shape))
+        m = len(self.axes)
+        self.sizes = tuple(self.shape[a] for a in self.axes)
+        self.kept = tuple(n for a, n in enumerate(self.shape) if a not in self.axes)
+        self.kernels = _per_axis("kernel_size", kernel_size, m, least=1)
+        strides = self.kernels if stride is None else _per_axis("stride", stride, m, least=1)
+        dilations = _per_axis("dilation", dilation, m, least=1)
+        extents = [d * (k - 1) + 1 for k, d in zip(self.kernels, dilations, strict=True)]
+        pads = _pads(padding, self.sizes, extents, strides)
+        self.rules = list(zip(self.axes, self.sizes, self.kernels, strides, pads, dilations, strict=True))
+        self.outs = tuple(
+            _output_size(*facts, ceil_mode) for facts in zip(self.axes, self.sizes, extents, strides, pads, strict=True)
+        )
+        for rule, out in zip(self.rules, self.outs, strict=True):
+            for i in range(out):
+                if not _taps(i, rule).cells:
+                    raise ValueError(f"window {i} along axis {rule[0]} touches no real cell {self.describe()}")
+        by_axis = dict(zip(self.axes, self.outs, strict=True))
+        self.output_shape = tuple(by_axis.get(a, n) for a, n in enumerate(self.shape))
+        cells = math.prod(self.kernels)
+        fits = [t for t in (np.uint8, np.uint16, np.uint32, np.uint64) if cells <= np.iinfo(t).max]
+        self.window_dtype = np.dtype(fits[0])
+
+    def windows(self):
+        """Every window of the pooled axes, row-major: the product of the windows along each axis."""
+        windows = [_Window([0], [0], 1)]
+        for rule, out in zip(self.rules, self.outs, strict=True):
+            _, n, kernel, *_ = rule
+            along = [_taps(i, rule) for i in range(out)]
+            windows = [
+                _Window(
+                    [c * n + d for c in w.cells for d in v.cells],
+                    [j * kernel + i for j in w.offsets for i in v.offsets],
+                    w.in_padded * v.in_padded,
+                )
+                for w in windows
+                for v in along
+            ]
+        return windows
+
+    def pooled_last(self, x):
+        """`x` with the pooled axes last, in the order of `axis`."""
+        return np.moveaxis(x, self.axes, range(x.ndim - len(self.axes), x.ndim))
+
+    def pooled_back(self, x):
+        return np.moveaxis(x, range(x.ndim - len(self.axes), x.ndim), self.axes)
+
+    def describe(self):
+        names = "axis", "size", "kernel_size", "stride", "padding", "dilation"
+        rules = ("; ".join(f"{name} {value}" for name, value in zip(names, rule, strict=True)) for rule in self.rules)
+        return "(" + ", ".join(f"[{rule}]" for rule in rules) + ")"
+
+
+def _taps(i, rule):
+    """Window `i` along one axis."""
+    _, n, kernel, stride, (low, high), dilation = rule
+    places = [(j, i * stride - low + j * dilation) for j in range(kernel)]
+    real = [(j, p) for j, p in places if 0 <= p < n]
+    return _Window([p for _, p in real], [j for j, _ in real], sum(-low <= p < n + high for _, p in places))
+
+
+def _output_size(axis, n, extent, stride, pads, ceil_mode):
+    low, high = pads
+    room = n + low + high - extent
+    size = (room + stride - 1 if ceil_mode else room) // stride + 1
+    if ceil_mode and (size - 1) * stride >= n + low:
+        size -= 1
+    if size <= 0:
+        raise ValueError(
+            f"the output would have size {size} along axis {axis}: kernel_size and dilation span {extent} cells, "
+            f"axis and padding have {n} + {low} + {high}"
+        )
+    return size
+
+
+def _pads(padding, sizes, extents, strides):
+    if not isinstance(padding, str):
+        if isinstance(padding, tuple | list) and any(isinstance(p, tuple | list) for p in padding):
+            if len(padding) == len(sizes) and all(len(p) == 2 for p in padding):
+                return [tuple(_integer("padding", p, least=0) for p in pair) for pair in padding]
+            raise ValueError(f"padding must hold one (low, high) pair for each of {len(sizes)} axes, got {padding!r}")
+        return [(p, p) for p in _per_axis("padding", padding, len(sizes), least=0)]
+    if padding not in ("valid", "same", "same_lower"):
+        raise ValueError(f'padding must be integers, "valid", "same" or "same_lower", got {padding!r}')
+    pads = []
+    for n, extent, stride in zip(sizes, extents, strides, strict=True):
+        total = max((-(-n // stride) - 1) * stride + extent - n, 0) if padding != "valid" else 0
+        less, more = total // 2, total - total // 2
+        pads.append((more, less) if padding == "same_lower" else (less, more))
+    return pads
+
+
+def _axes(axis, kernel_size, ndim):
+    if axis is None:
+        count = len(kernel_size) if isinstance(kernel_size, tuple | list) else ndim
+        axes = range(ndim - count, ndim)
+    else:
+        axes = axis if isinstance(axis, tuple | list) else (axis,)
+        axes = [_integer("axis", a) for a in axes]
+    if any(not -ndim <= a < ndim for a in axes):
+        raise ValueError(f"axis {axis!r} with kernel_size={kernel_size!r} does not fit {ndim} dimensions")
+    axes = tuple(a % ndim for a in axes)
+    if not axes or len(set(axes)) < len(axes):
+        raise ValueError(f"axis must name at least one axis and none twice, got {axis!r} of {ndim} dimensions")
+    return axes
+
+
+def _per_axis(name, value, count, least):
+    values = value if isinstance(value, tuple | list) else [value] * count
+    if len(values) != count:
+        raise ValueError(f"{name} must be one integer or one for each of {count} axes, got {value!r}")
+    return tuple(_integer(name, v, least) for v in values)
+
+
+def _integer(name, value, least=None):
+    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be made of integers, got {value!r}")
+    if least is not None and operator.index(value) < least:
+        raise ValueError(f"{name} must be at least {least}, got {value!r}")
+    return operator.index(value)
+
+
+# ------------------------------------------------------------------------------------ arrays and numbers
+
+
+def _array(x, function):
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{function} takes no masked arrays; pass x.data and where=~x.mask")
+    x = np.asarray(x)
+    if x.dtype.name != "bfloat16" and (x.dtype.kind not in "biufcmM" or x.dtype.char in "gG"):
+        raise TypeError(f"{function} does not take {x.dtype}; convert x with astype")
+    return x.astype(x.dtype.newbyteorder("="), copy=False)
+
+
+def _matching(x, name, shape):
+    x = np.asarray(x)
+    if x.shape != shape:
+        raise ValueError(f"{name} has shape {x.shape}, but a pool of this geometry has {shape}")
+    return x.astype(x.dtype.newbyteorder("="), copy=False)
+
+
+def _numbers(plane):
+    """The cells as Python numbers, exactly; times as their integer counts, NaT as NaN."""
+    if plane.dtype.kind in "mM":
+        return [math.nan if np.isnat(v) else int(v.view(np.int64)) for v in plane]
+    return (plane.astype(np.float64) if plane.dtype.name == "bfloat16" else plane).tolist()
+
+
+def _valid_cells(where, plan, x=None, nan_policy="propagate"):
+    """Which cells of the input take part."""
+    if nan_policy not in ("propagate", "omit", "raise"):
+        raise ValueError(f'nan_policy must be "propagate", "omit" or "raise", got {nan_policy!r}')
+    if where is not None and np.asarray(where).dtype != bool:
+        raise TypeError(f"where must be a boolean array, got {np.asarray(where).dtype}")
+    valid = np.broadcast_to(True if where is None else where, plan.shape)
+    return valid & ~np.isnan(x) if nan_policy == "omit" else valid
+
+
+def _nothing(dtype, where, min_count, fill_value):
+    """What a window with too few cells gives: NaN, NaT, or `fill_value` where the dtype has neither."""
+    _integer("min_count", min_count, least=0)
+    if fill_value is not None:
+        return fill_value
+    if dtype.kind in "mM":
+        return np.array("NaT", dtype)
+    if not _is_integer(dtype):
+        return math.nan
+    if where is not None or min_count > 1:
+        raise ValueError(f"fill_value must be given for {dtype}, which has no NaN for windows without enough cells")
+    return None
+
+
+def _is_integer(dtype):
+    return dtype.kind in "biu"
+
+
+def _result_dtype(x, asked, for_integers):
+    """The dtype of a sum or an average of cells of dtype `x`."""
+    if x.kind in "mM":
+        raise TypeError(f"dates and times have no sum, got {x}; pool x.view(np.int64)")
+    if asked is None:
+        return for_integers if _is_integer(x) else x
+    asked = np.dtype(asked)
+    if (_is_integer(asked) and not _is_integer(x)) or (asked.kind != "c" and x.kind == "c"):
+        raise TypeError(f"dtype={asked} cannot hold sums of {x}")
+    return asked
+
+
+def _exact_sum(values):
+    """The exact sum of integers, or of floats or complex numbers rounded once to double precision."""
+    if any(isinstance(v, complex) for v in values):
+        return complex(_exact_sum([v.real for v in values]), _exact_sum([v.imag for v in values]))
+    if not any(isinstance(v, float) for v in values):
+        return sum(values)
+    special = [v for v in values if not math.isfinite(v)]
+    if special:
+        return sum(special)
+    try:
+        return math.fsum(values)
+    except OverflowError:  # on the way or in the end
+        exact = sum(map(Fraction, values))
+        if abs(exact) < 2**1024 - 2**970:
+            return float(exact)
+        return math.inf if exact > 0 else -math.inf
+
+
+def _rounded(y, dtype):
+    """`y` as `dtype`; integers wrap around."""
+    if dtype.kind in "iu" and isinstance(y, int):
+        bits = 8 * dtype.itemsize
+        y %= 2**bits
+        return y - 2**bits if dtype.kind == "i" and y >= 2 ** (bits - 1) else y
+    with np.errstate(over="ignore"):
+        return np.array(y).astype(dtype)
+
+
+def _deliver(result, like, out):
+    """`result` in C order, or in F order if `like` is; in `out` if there is one."""
+    if out is None:
+        fortran = like.flags.f_contiguous and not like.flags.c_contiguous
+        return np.asfortranarray(result) if fortran else np.ascontiguousarray(result)
+    if out.shape != result.shape or out.dtype != result.dtype:
+        raise ValueError(f"out must be {result.dtype} of shape {result.shape}, got {out.dtype} of {out.shape}")
+    out[...] = result
+    return out

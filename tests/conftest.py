@@ -1,0 +1,27 @@
+"""Fixtures that every test module shares."""
+
+import hypothesis
+import pytest
+
+from cypool import dispatch, gradients, pool
+
+hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, max_examples=300)
+hypothesis.settings.load_profile("same every time")
+
+
+@pytest.fixture(params=dispatch.available())
+def level(request, monkeypatch):
+    """Run the public functions on each instruction-set level that this CPU has; the name of the level."""
+    monkeypatch.setattr(dispatch, "kernels", dispatch.load(request.param))
+    return request.param
+
+
+@pytest.fixture
+def eager_threads(monkeypatch):
+    """Let the smallest call use all its threads; a call is planned once, so plans from before are forgotten."""
+    pool._prepare.cache_clear()
+    gradients._prepare.cache_clear()
+    monkeypatch.setattr(pool, "SERIAL", 0)
+    yield
+    pool._prepare.cache_clear()
+    gradients._prepare.cache_clear()

@@ -1,0 +1,636 @@
+"""The public functions against the specification, at every level and on 1 to 4 threads."""
+
+import contextlib
+import functools
+import itertools
+
+import numpy as np
+import numpy_oracle
+import pytest
+from cases import (
+    CASES,
+    DTYPES,
+    FEW,
+    FLOATS,
+    INTEGERS,
+    LAYOUTS,
+    ORDERED,
+    SUMMABLE,
+    THREADS,
+    WH,
+    Case,
+    dtype_of,
+    finite,
+    ordered,
+    seed,
+)
+from compare import assert_same, assert_same_numbers, assert_within, sum_bound
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+import cypool
+from cypool import dispatch, reference
+
+pytestmark = pytest.mark.usefixtures("eager_threads")
+by_id = functools.partial(pytest.mark.parametrize, ids=lambda c: c.id)
+AVERAGES = ({}, {"count_include_pad": True}, {"count_include_pad": False}, {"divisor_override": 3})
+
+
+@contextlib.contextmanager
+def running(level):
+    """The public functions run on this level, for where the fixture cannot be used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dispatch, "kernels", dispatch.load(level))
+        yield
+
+
+# What the specification says, once for all levels and thread counts. A layout is an array of its own.
+
+
+def wanted_extremes(name, x, case):
+    y, flat = getattr(reference, name)(x, **case.window, return_indices=True)
+    return y, flat, getattr(reference, name)(x, **case.window, return_indices="window")[1]
+
+
+def wanted_sums(name, x, case, options):
+    """The specified result and how far from it a result may be; 0 for integers."""
+    y = getattr(reference, name)(x, **case.window, **options)
+    if y.dtype.kind in "iu":
+        return y, None
+    divisor = {"divisor_override": 1} if name == "sum_pool" else {k: v for k, v in options.items() if k != "dtype"}
+    finite_x = np.where(np.isfinite(x), x, 0)
+    if name == "avg_pool" and not divisor:
+        divisor = {"count_include_pad": None}
+    return y, sum_bound(finite_x, y.dtype, case.window, **divisor)
+
+
+def check_extremes(x, case, wanted, threads=THREADS):
+    """max_pool and min_pool, without and with both kinds of indices."""
+    for name in ("max_pool", "min_pool"):
+        pool, (y, flat, window) = getattr(cypool, name), wanted[name]
+        for n in threads:
+            assert_same(pool(x, **case.window, num_threads=n), y)
+            for kind, indices in ((True, flat), ("window", window)):
+                got, got_indices = pool(x, **case.window, return_indices=kind, num_threads=n)
+                assert_same(got, y)
+                assert_same(got_indices, indices)
+
+
+def check_sums(x, case, wanted, threads=THREADS):
+    """sum_pool and avg_pool with the options in `wanted`, within the bound and the same for any threads."""
+    for (name, options), (y, bound) in wanted.items():
+        results = [getattr(cypool, name)(x, **case.window, **dict(options), num_threads=n) for n in threads]
+        if bound is None:
+            assert_same(results[0], y)
+        else:
+            assert_within(results[0], y, bound)
+        for result in results[1:]:
+            assert_same(result, results[0])
+
+
+@functools.cache
+def extremes_of(case, dtype, layout="C"):
+    x = LAYOUTS[layout](ordered(case.shape, dtype))
+    return x, {name: wanted_extremes(name, np.array(x), case) for name in ("max_pool", "min_pool")}
+
+
+@functools.cache
+def sums_of(case, dtype, layout="C", averages=4):
+    x = LAYOUTS[layout](finite(case.shape, dtype))
+    asked = [("sum_pool", {}), *(("avg_pool", options) for options in AVERAGES[:averages])]
+    return x, {(name, tuple(o.items())): wanted_sums(name, np.array(x), case, o) for name, o in asked}
+
+
+# -------------------------------------------------------------------- cases x dtypes x layouts x levels
+
+
+@by_id("case", CASES)
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_max_and_min(case, dtype, level):
+    x, wanted = extremes_of(case, dtype)
+    before = x.copy()
+    check_extremes(x, case, wanted)
+    assert_same(x, before)
+
+
+@by_id("case", CASES)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_sum_and_avg(case, dtype, level):
+    x, wanted = sums_of(case, dtype)
+    before = x.copy()
+    check_sums(x, case, wanted)
+    assert_same(x, before)
+
+
+@by_id("case", CASES)
+def test_output_shape(case):
+    assert cypool.output_shape(case.shape, **case.window) == reference.output_shape(case.shape, **case.window)
+
+
+@by_id("case", FEW)
+@pytest.mark.parametrize("dtype", ORDERED)
+def test_max_and_min_of_every_dtype(case, dtype, level):
+    x, wanted = extremes_of(case, dtype)
+    check_extremes(x, case, wanted, threads=(1, 2))
+
+
+@by_id("case", FEW)
+@pytest.mark.parametrize("dtype", SUMMABLE)
+def test_sum_and_avg_of_every_dtype(case, dtype, level):
+    x, wanted = sums_of(case, dtype)
+    check_sums(x, case, wanted, threads=(1, 2))
+
+
+@by_id("case", FEW)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", ["bool", "int16", "uint64", *FLOATS, "complex64", "datetime64[s]"])
+def test_layouts(case, dtype, layout, level):
+    if dtype in ORDERED:
+        x, wanted = extremes_of(case, dtype, layout)
+        before = np.array(x)
+        check_extremes(x, case, wanted, threads=(2,))
+        assert_same(np.array(x), before)
+        assert not np.may_share_memory(cypool.max_pool(x, **case.window), x)
+    if dtype in SUMMABLE:
+        x, wanted = sums_of(case, dtype, layout, averages=1)
+        before = np.array(x)
+        check_sums(x, case, wanted, threads=(2,))
+        assert_same(np.array(x), before)
+
+
+# ------------------------------------------------------------------------------------ results and dtypes
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@by_id("case", FEW)
+def test_sums_of_integers_in_another_dtype(case, dtype, level):
+    """They wrap around as numpy.sum does with the same dtype."""
+    x = finite(case.shape, dtype)
+    for asked in INTEGERS[1:]:
+        want = reference.sum_pool(x, **case.window, dtype=asked)
+        assert_same(cypool.sum_pool(x, **case.window, dtype=asked), want)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@by_id("case", FEW)
+def test_exact_means_of_integers(case, dtype, level):
+    """Rounded half to even; a mean fits wherever its cells fit, so none may be lost on the way."""
+    asked = {"bool": "uint8", "uint64": "uint64"}.get(dtype, "int64")
+    for x in (finite(case.shape, dtype), ordered(case.shape, dtype)):
+        for options, to in itertools.product(AVERAGES[:3], {asked, "uint8" if dtype == "bool" else dtype}):
+            want = reference.avg_pool(x, **case.window, **options, dtype=to)
+            assert_same(cypool.avg_pool(x, **case.window, **options, dtype=to), want)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "uint8", *FLOATS, "complex64"])
+@pytest.mark.parametrize("asked", [*FLOATS, "complex64", "complex128"])
+def test_sums_and_means_in_another_float(dtype, asked, level):
+    if dtype == "complex64" and not asked.startswith("complex"):
+        with pytest.raises(TypeError, match="dtype must be a complex type for x of dtype complex64"):
+            cypool.sum_pool(np.ones(4, dtype), 2, dtype=dtype_of(asked))
+        return
+    asked = dtype_of(asked)
+    for case in FEW:
+        x = finite(case.shape, dtype)
+        if asked == np.float16 and dtype == "int32":
+            x >>= 16  # or all results are infinite
+        for name in ("sum_pool", "avg_pool"):
+            y, bound = wanted_sums(name, x, case, {"dtype": asked})
+            assert_within(getattr(cypool, name)(x, **case.window, dtype=asked), y, bound)
+            out = np.empty(y.shape, asked)
+            assert getattr(cypool, name)(x, **case.window, dtype=asked.type, out=out) is out
+            assert_within(out, y, bound)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_sums_have_numpys_dtype(dtype):
+    x = np.ones(4, dtype)
+    assert cypool.sum_pool(x, 2).dtype == x.sum().dtype
+    assert cypool.avg_pool(x, 2).dtype == x.mean().dtype
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_memory_order_follows_the_input(dtype):
+    x = finite((4, 5, 6), dtype) if dtype in SUMMABLE else ordered((4, 5, 6), dtype)
+    for name in ("max_pool",) * (dtype in ORDERED) + ("avg_pool", "sum_pool") * (dtype in SUMMABLE):
+        function = getattr(cypool, name)
+        assert function(x, 2).flags.c_contiguous
+        assert function(x.transpose(1, 0, 2), 2).flags.c_contiguous
+        assert function(np.asfortranarray(x), 2).flags.f_contiguous
+    if dtype not in ORDERED:
+        return
+    y, indices = cypool.max_pool(np.asfortranarray(x), 2, return_indices=True)
+    assert y.flags.f_contiguous
+    assert indices.flags.f_contiguous
+    assert cypool.max_pool(x[0, 0], 2).flags.writeable
+
+
+# ------------------------------------------------------------------------------------- ties, NaN, numerics
+
+
+@pytest.mark.parametrize("dtype", ORDERED)
+@pytest.mark.parametrize(
+    "window", [((7, 9), 3, 1, 1), ((5, 40), (2, 13), 1), ((40, 5), (31, 2), 1, (15, 0)), ((6, 6), 2)]
+)
+def test_ties_go_to_the_first_cell(dtype, window, level):
+    shape, kernel_size, *rest = window
+    case = Case(shape, kernel_size, *rest)
+    x = np.ones(shape, dtype)
+    wanted = {name: wanted_extremes(name, x, case) for name in ("max_pool", "min_pool")}
+    check_extremes(x, case, wanted, threads=(1, 2))
+
+
+def zeros(case, name):
+    """Zeros of both signs among numbers that never win."""
+    worse = -1.0 if name == "max_pool" else 1.0
+    return seed(case.id).choice(np.array([0.0, -0.0, worse], np.float32), case.shape)
+
+
+@by_id("case", CASES)
+@pytest.mark.parametrize("kind", [True, "window"])
+def test_zeros_of_both_signs_are_ties(case, kind, level):
+    """So the first of them is the result, with its sign."""
+    for name in ("max_pool", "min_pool"):
+        x = zeros(case, name)
+        got, _ = getattr(cypool, name)(x, **case.window, return_indices=kind)
+        assert_same(got, getattr(reference, name)(x, **case.window))
+
+
+@pytest.mark.xfail(
+    reason="without indices the zero that is first in the order of the passes wins, not in row-major order"
+)
+def test_zeros_of_both_signs_are_ties_without_indices(level):
+    for case, name in itertools.product(CASES, ("max_pool", "min_pool")):
+        x = zeros(case, name)
+        assert_same(getattr(cypool, name)(x, **case.window), getattr(reference, name)(x, **case.window))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kernel", [2, 3, 5, 13, 31])
+def test_nan_and_infinity_stay_in_their_windows(dtype, kernel, level):
+    for special, stride in itertools.product((np.nan, np.inf, -np.inf), (1, 2, kernel)):
+        case = Case((37, 41), kernel, stride)
+        x = finite(case.shape, dtype)
+        x[20, 17] = x[36, 40] = x[0, 0] = special
+        wanted = {name: wanted_extremes(name, x, case) for name in ("max_pool", "min_pool")}
+        check_extremes(x, case, wanted, threads=(1,))
+        check_sums(x, case, {(n, ()): wanted_sums(n, x, case, {}) for n in ("sum_pool", "avg_pool")}, threads=(1,))
+        touched = reference.sum_pool(~np.isfinite(x), **case.window) > 0
+        assert np.array_equal(~np.isfinite(cypool.sum_pool(x, **case.window)), touched)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_infinities_cancel_to_nan(dtype, level):
+    x = np.array([np.inf, 1, -np.inf, 2, 3, np.inf, np.inf], dtype)
+    assert_same_numbers(cypool.sum_pool(x, 3, 1), np.array([np.nan, -np.inf, -np.inf, np.inf, np.inf], dtype))
+    assert_same_numbers(cypool.avg_pool(x, 3, 1), np.array([np.nan, -np.inf, -np.inf, np.inf, np.inf], dtype))
+
+
+def adversaries(shape, dtype):
+    rng = seed(shape, dtype, "adversary")
+    large = np.ones(shape, dtype)
+    large.flat[large.size // 3] = 1e8
+    yield large
+    yield np.where(np.indices(shape).sum(0) % 2 == 0, 1, -1).astype(dtype) * rng.random(shape).astype(dtype)
+    yield (10.0 ** rng.integers(-6, 7, shape) * rng.choice([-1, 1], shape)).astype(dtype)
+    yield np.full(shape, 0.1, dtype)
+    yield np.full(shape, np.finfo(dtype).smallest_subnormal)
+
+
+ADVERSE = (
+    Case((300,), 3, 1, 1),
+    Case((300,), 100, 1),
+    Case((2000,), 1000, 250),
+    Case((60, 70), 31, 5, 15),
+    Case((64, 64), (64, 64)),
+    Case((50, 3), (50,), axis=0),
+    Case((300, 2), 200, 25, axis=0),
+    Case((1, 40, 40, 3), (13, 13), 3, 6, axis=WH),
+)
+
+
+@by_id("case", ADVERSE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_error_bound_on_adversarial_data(case, dtype, level):
+    for x in adversaries(case.shape, dtype):
+        check_sums(x, case, {(n, ()): wanted_sums(n, x, case, {}) for n in ("sum_pool", "avg_pool")}, threads=(1, 2))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(2**20,), (1024, 1024), (2**20, 1), (4, 2**18)])
+def test_error_bound_of_a_million_cells(shape, dtype, level):
+    for x in adversaries(shape, dtype):
+        exact = x.astype(np.longdouble).sum()  # 64 bits of mantissa, pairwise: far below either bound
+        bound = (20 + 3) * float(np.finfo(dtype).eps) * float(np.abs(x).astype(np.longdouble).sum())
+        assert abs(cypool.sum_pool(x, shape).item() - float(exact)) <= bound
+        assert abs(cypool.avg_pool(x, shape).item() - float(exact / x.size)) <= bound / x.size
+
+
+def test_integer_extremes(level):
+    for dtype in INTEGERS[1:]:
+        info = np.iinfo(dtype)
+        x = np.array([info.min, info.min, info.max, info.max, info.min, info.max], dtype)
+        assert_same(cypool.max_pool(x, 2), np.array([info.min, info.max, info.max], dtype))
+        assert_same(cypool.min_pool(x, 2), np.array([info.min, info.max, info.min], dtype))
+        assert_same(cypool.max_pool(x, 2, 1, 1), reference.max_pool(x, 2, 1, 1))
+        assert_same(cypool.min_pool(x, 2, 1, 1), reference.min_pool(x, 2, 1, 1))
+        want = reference.avg_pool(x, 2)
+        assert_within(cypool.avg_pool(x, 2), want, sum_bound(x, want.dtype, {"kernel_size": 2}, divisor_override=2))
+        if info.bits < 64:
+            assert_same(cypool.avg_pool(x, 2), want)
+
+
+# --------------------------------------------------------------------------------------- windows of many cells
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64"])
+@pytest.mark.parametrize("kernel", [(15, 17), (16, 16), (1, 256), (256, 1), (255, 2), (7, 6, 6), (257, 256)], ids=str)
+def test_indices_of_windows_past_one_and_two_bytes(kernel, dtype, level):
+    """Winners at the far end, so that a place that is cut to 8 or 16 bits shows."""
+    shape = tuple(k + 2 for k in kernel)
+    x = np.zeros(shape, dtype)
+    x[(-2,) * len(shape)] = 1
+    x[(-1,) * len(shape)] = 2
+    for name, a in (("max_pool", x), ("min_pool", 2 - x)):
+        _, flat = getattr(cypool, name)(a, kernel, 1, return_indices=True)
+        _, window = getattr(cypool, name)(a, kernel, 1, return_indices="window")
+        cells = int(np.prod(kernel))
+        assert window.dtype == np.min_scalar_type(cells)
+        last = (-1,) * len(shape)
+        assert (flat[last], window[last]) == (x.size - 1, cells - 1)
+        beside = (-2,) * len(shape)
+        assert (flat[beside], window[beside]) == (np.ravel_multi_index([n - 2 for n in shape], shape), cells - 1)
+        first = (0,) * len(shape)
+        assert (flat[first], window[first]) == (0, 0)
+
+
+# ------------------------------------------------------- arrays of the sizes that users have, on more threads
+
+LARGE = (
+    Case((2, 16, 56, 56), (3, 3), (2, 2), (1, 1)),
+    Case((3, 40, 14, 14), (3, 3), (2, 2), (1, 1)),
+    Case((300, 7, 7), (7, 7)),
+    Case((4, 33, 61, 59), (2, 2), (2, 2)),
+    Case((257, 263), (3, 3), (1, 1), (1, 1)),
+    Case((250, 240), (31, 31), (1, 1), (15, 15)),
+    Case((5, 100, 103), (13, 13), (1, 1), (6, 6)),
+    Case((3, 90, 91), (5, 4), (3, 1), ((0, 2), (3, 1)), (2, 3)),
+    Case((100_003,), (3,), (2,), (1,)),
+    Case((70_001,), (64,), (1,), (31,)),
+    Case((3, 20_000), (9,), (9,)),
+    Case((2, 4, 30, 31, 32), (3, 3, 3), (2, 2, 2), (1, 1, 1)),
+    Case((7, 6, 8, 9, 5, 6), (2, 2, 3, 2), (1, 2, 1, 2)),
+    Case((1000, 5, 7), (2, 3), (2, 2)),
+    Case((6, 2000), (1,), (2,)),
+    Case((2, 3, 500, 40), (100, 1), (7, 1)),
+    Case((2, 3, 40, 500), (1, 100), (1, 7)),
+)
+
+
+def channels_last(case):
+    """The same pool of an array whose kept axes lie last in memory and in shape."""
+    m = len(case.kernel_size)
+    kept, pooled = case.shape[:-m], case.shape[-m:]
+    axis = tuple(range(m))
+    return Case(pooled + kept, case.kernel_size, case.stride, case.padding, case.dilation, axis), axis
+
+
+@functools.lru_cache(maxsize=4)
+def large(case, dtype):
+    x = seed(case.id, dtype).standard_normal(case.shape) * 100
+    x = x.astype(dtype)
+    window = case.kernel_size, case.stride, case.padding, case.dilation
+    oracle = {name: getattr(numpy_oracle, name)(x, *window) for name in ("max_pool", "min_pool", "sum_pool")}
+    bound = numpy_oracle.sum_pool(np.abs(x.astype(np.float64)), *window)
+    return x, oracle, (np.log2(np.prod(case.kernel_size)) + 3) * float(np.finfo(np.float32).eps) * bound
+
+
+@by_id("case", LARGE)
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize("layout", ["channels first", "channels last", "Fortran order"])
+def test_large(case, dtype, layout, level):
+    x, oracle, bound = large(case, dtype)
+    window, home = case.window, lambda y: y
+    if layout == "channels last":
+        last, axis = channels_last(case)
+        trailing = range(len(case.shape) - len(axis), len(case.shape))
+        x, window = np.ascontiguousarray(np.moveaxis(x, trailing, axis)), last.window
+        home = functools.partial(np.moveaxis, source=axis, destination=trailing)
+    elif layout == "Fortran order":
+        x = np.asfortranarray(x)
+    for name in ("max_pool", "min_pool"):
+        pool = getattr(cypool, name)
+        y, flat = pool(x, **window, return_indices=True, num_threads=1)
+        _, places = pool(x, **window, return_indices="window", num_threads=1)
+        assert_same(home(y), oracle[name])
+        for n in THREADS:
+            assert_same(pool(x, **window, num_threads=n), y)
+            for kind, indices in ((True, flat), ("window", places)):
+                for got, want in zip(pool(x, **window, return_indices=kind, num_threads=n), (y, indices), strict=True):
+                    assert_same(got, want)
+        check_indices(x, case, home(y), home(flat), home(places), home)
+    for name, count in (("sum_pool", 1), ("avg_pool", np.prod(case.kernel_size))):
+        pool = getattr(cypool, name)
+        y = pool(x, **window, num_threads=1)
+        if y.dtype.kind in "iu":
+            assert_same(home(y).astype(np.float64), oracle["sum_pool"])
+        else:
+            assert_within(home(y), (oracle["sum_pool"] / count).astype(y.dtype), bound / count)
+        for n in THREADS[1:]:
+            assert_same(pool(x, **window, num_threads=n), y)
+
+
+def check_indices(x, case, y, flat, places, home):
+    """Both kinds name the same cell, the cell has the value, and no earlier cell of the window has it."""
+    m = len(case.kernel_size)
+    plane = home(x)
+    sizes, kept = case.shape[-m:], case.shape[:-m]
+    np.testing.assert_array_equal(
+        np.take_along_axis(plane.reshape(*kept, -1), flat.reshape(*kept, -1), -1).reshape(y.shape), y
+    )
+    position, place = np.unravel_index(flat, sizes), np.unravel_index(places, case.kernel_size)
+    taps = numpy_oracle.windows(plane, 0, case.kernel_size, case.stride, case.padding, case.dilation)
+    for a in range(m):
+        low = case.padding[a] if isinstance(case.padding, tuple) else case.padding
+        low = low[0] if isinstance(low, tuple) else low
+        stride = case.kernel_size[a] if case.stride is None else case.stride[a]
+        dilation = case.dilation if isinstance(case.dilation, int) else case.dilation[a]
+        window = np.arange(y.shape[-m + a]).reshape((-1,) + (1,) * (m - 1 - a))
+        np.testing.assert_array_equal(position[a], window * stride - low + place[a] * dilation)
+    if not np.any(case.padding) and taps.size < 5_000_000:
+        equal = taps.reshape(*y.shape, -1) == y[..., None]
+        np.testing.assert_array_equal(places, equal.argmax(-1))
+
+
+@by_id("case", (*FEW, *LARGE))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_levels_agree_to_the_last_bit(case, dtype):
+    for name in ("max_pool", "min_pool", "sum_pool", "avg_pool"):
+        x = zeros(case, name).astype(dtype) if name in ("max_pool", "min_pool") else finite(case.shape, dtype)
+        results = []
+        for level, n in itertools.product(dispatch.available(), (1, 2)):
+            with running(level):
+                results.append(getattr(cypool, name)(x, **case.window, num_threads=n))
+        for result in results:
+            assert_same(result, results[0])
+
+
+# --------------------------------------------------------------------------------------------------- many axes
+
+
+def test_sixty_four_axes(level):
+    shape = [1] * 64
+    shape[3], shape[20], shape[63] = 4, 3, 5
+    x = ordered(tuple(shape), "float32")
+    small = x.reshape(4, 3, 5)
+    for axis, small_axis in (((63, 3), (2, 0)), ((20,), (1,)), ((3, 20, 63), (0, 1, 2))):
+        got = cypool.max_pool(x, 2, 1, axis=axis, return_indices=True)
+        want = reference.max_pool(small, 2, 1, axis=small_axis, return_indices=True)
+        for a, b in zip(got, want, strict=True):
+            assert a.ndim == 64
+            assert_same(a.reshape(b.shape), b)
+    every = cypool.sum_pool(np.ones(shape, np.int8), 1)
+    assert_same(every, np.ones(shape, np.int64))
+
+
+# ---------------------------------------------------------------------------------------------- out=
+
+
+@pytest.mark.parametrize("name", ["max_pool", "min_pool", "avg_pool", "sum_pool"])
+@pytest.mark.parametrize("layout", ["C", "F", "rotated", "reversed", "stepped", "misaligned"])
+def test_out(name, layout, level):
+    for case in FEW:
+        x = finite(case.shape, "float32")
+        pool = getattr(cypool, name)
+        want = pool(x, **case.window)
+        out = LAYOUTS[layout](np.full(want.shape, 7, want.dtype))
+        assert pool(x, **case.window, out=out) is out
+        assert_same(out, want)
+
+
+def test_out_writes_nothing_beside_it(level):
+    x = finite((9, 10), "float32")
+    want = cypool.max_pool(x, 3, 2, 1)
+    room = np.full((9, 12), 7, np.float32)
+    cypool.max_pool(x, 3, 2, 1, out=room[2:7, 4:9])
+    assert_same(room[2:7, 4:9], want)
+    room[2:7, 4:9] = 7
+    assert (room == 7).all()
+
+
+def test_out_with_indices(level):
+    x = ordered((7, 9), "float32")
+    want = reference.max_pool(x, 3, 2, 1, return_indices=True)
+    out = np.empty(want[0].shape, np.float32)
+    y, indices = cypool.max_pool(x, 3, 2, 1, return_indices=True, out=out)
+    assert y is out
+    assert_same(y, want[0])
+    assert_same(indices, want[1])
+
+
+OVERLAPS = {
+    "itself": lambda x: (x, x),
+    "its reverse": lambda x: (x, x[::-1]),
+    "one row down": lambda x: (x[:-1], x[1:]),
+    "one row up": lambda x: (x[1:], x[:-1]),
+    "its transpose": lambda x: (x, x.T),
+}
+
+
+def test_out_in_a_file(tmp_path, level):
+    x = finite((40, 50), "float32")
+    for out in (
+        np.memmap(tmp_path / "out", np.float32, "w+", shape=(20, 25)),
+        np.zeros((20, 25), np.float32).view(np.recarray),
+    ):
+        assert cypool.max_pool(x, 2, out=out) is out
+        assert_same(np.asarray(out), cypool.max_pool(x, 2))
+
+
+@pytest.mark.parametrize("name", ["max_pool", "min_pool", "avg_pool", "sum_pool"])
+@pytest.mark.parametrize("overlap", OVERLAPS)
+def test_out_over_the_input(name, overlap, level):
+    pool = getattr(cypool, name)
+    for size, n in itertools.product((12, 150), (1, 2)):
+        x, out = OVERLAPS[overlap](finite((size, size), "float32"))
+        want = pool(x.copy(), 3, 1, 1)
+        assert pool(x, 3, 1, 1, out=out, num_threads=n) is out
+        assert_same(out, want)
+
+
+# ------------------------------------------------------------------------------------------------ inputs
+
+
+class ArrayLike:
+    def __array__(self, dtype=None, copy=None):
+        return np.arange(6.0)
+
+
+class Dlpack:
+    """Offers nothing but the DLPack protocol."""
+
+    def __init__(self, x):
+        self.__dlpack__ = x.__dlpack__
+        self.__dlpack_device__ = x.__dlpack_device__
+
+
+def test_things_that_are_arrays():
+    want = np.array([1.0, 3.0, 5.0])
+    x = np.arange(6.0)
+    for same in (x.tolist(), memoryview(x), ArrayLike(), Dlpack(x), x.astype(">f8"), x.view(np.recarray)):
+        assert_same(cypool.max_pool(same, 2), want)
+    assert_same(cypool.max_pool(bytearray(b"acbd"), 2), np.array([99, 100], np.uint8))
+
+
+def test_subclasses_and_scalars_of_numpy():
+    assert type(cypool.max_pool(np.arange(6.0).view(np.recarray), 2)) is np.ndarray
+    window = {"kernel_size": np.int8(2), "stride": np.array([1]), "padding": [np.uint64(1)], "dilation": (np.int64(1),)}
+    assert_same(cypool.max_pool(np.arange(3), **window, axis=np.int32(0)), np.array([0, 1, 2, 2]))
+
+
+# --------------------------------------------------------------------------------- the space between the cases
+
+
+@st.composite
+def pools(draw):
+    ndim = draw(st.integers(1, 4))
+    shape = tuple(draw(st.lists(st.integers(1, 9), min_size=ndim, max_size=ndim)))
+    axis = tuple(draw(st.permutations(range(ndim)))[: draw(st.integers(1, min(3, ndim)))])
+    m = len(axis)
+
+    def each(*bounds):
+        return tuple(draw(st.lists(st.integers(*bounds), min_size=m, max_size=m)))
+
+    numeric = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=m, max_size=m).map(tuple)
+    padding = draw(st.one_of(st.just(0), numeric, st.sampled_from(("same", "same_lower", "valid"))))
+    return Case(
+        shape, each(1, 5), draw(st.sampled_from((None, each(1, 4)))), padding, each(1, 3), axis, draw(st.booleans())
+    )
+
+
+@given(
+    case=pools(),
+    dtype=st.sampled_from(DTYPES),
+    layout=st.sampled_from(sorted(LAYOUTS)),
+    level=st.sampled_from(dispatch.available()),
+)
+@example(
+    case=Case((3, 5), (2, 2), (1, 1), ((0, 1), (1, 0)), (2, 1), (1, 0)), dtype="float32", layout="F", level="baseline"
+)
+def test_any_pool(case, dtype, layout, level):
+    try:
+        shape = reference.output_shape(case.shape, **case.window)
+    except ValueError:
+        for refuse in (cypool.output_shape, lambda s, **w: cypool.max_pool(np.zeros(s, dtype), **w)):
+            with pytest.raises(ValueError, match="axis"):
+                refuse(case.shape, **case.window)
+        return
+    assert cypool.output_shape(case.shape, **case.window) == shape
+    assume(np.prod(shape) < 2000)
+    with running(level):
+        if dtype in ORDERED:
+            x, wanted = extremes_of(case, dtype, layout)
+            check_extremes(x, case, wanted, threads=(1, 3))
+        if dtype in SUMMABLE:
+            x, wanted = sums_of(case, dtype, layout)
+            check_sums(x, case, wanted, threads=(1, 3))
