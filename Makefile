@@ -37,6 +37,7 @@ checked: .venv/ready  ## build with bounds checks on, then run the same suite on
 
 bench: .venv/ready  ## one quick pass of every benchmark on this build
 	$(INSTALL) . --group bench
+	cd asv_benchmarks && ../$(BIN)/asv machine --yes
 	cd asv_benchmarks && ../$(BIN)/asv run --quick --show-stderr --python=same
 
 peers: .venv/ready  ## time the same work in other libraries, side by side

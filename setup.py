@@ -1,17 +1,19 @@
 """How cypool is compiled: the only file that knows a compiler flag or a Cython directive.
 
 Every kernel source is compiled once per instruction-set level, as module ``cypool._kernels.<stem>_<level>``;
-what the project is called and needs is in pyproject.toml. Four environment variables change a build, and each
+what the project is called and needs is in pyproject.toml. Five environment variables change a build, and each
 combination of them has its own folder under ``build/``, so that no build picks up another's objects:
 
 CYPOOL_CHECKED=1   bounds and initialisation checks in the kernels, and the C macro CYPOOL_CHECKED
 CYPOOL_WERROR=1    a Cython warning, a Cython performance hint or a C warning stops the build
 CYPOOL_OPENMP=0    leave OpenMP out; =1: stop if the compiler has none; unset: use it if the compiler has it
 CYPOOL_LINES=1     keep debug information and symbols, with .pyx line numbers, for perf, gdb and valgrind
+CYPOOL_ONLY=LEVEL  compile this level only: a third of the time, for trying things out
 """
 
 import io
 import os
+import shutil
 import sys
 import sysconfig
 import tempfile
@@ -24,7 +26,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
-KERNELS = ("forward", "backward")
+KERNELS = ("forward", "backward")  # the one that compiles longest first
 
 # psABI levels and what each adds for gcc and clang, and for MSVC. gcc's own choice at x86_64_v4 is 32-byte vectors.
 LEVELS = {
@@ -34,8 +36,9 @@ LEVELS = {
 }
 X86 = sysconfig.get_platform().endswith(("-x86_64", "-amd64"))
 
-SWITCHES = ("CYPOOL_CHECKED", "CYPOOL_WERROR", "CYPOOL_OPENMP", "CYPOOL_LINES")
-CHECKED, WERROR, _, LINES = (os.environ.get(name) == "1" for name in SWITCHES)
+SWITCHES = ("CYPOOL_CHECKED", "CYPOOL_WERROR", "CYPOOL_OPENMP", "CYPOOL_LINES", "CYPOOL_ONLY")
+CHECKED, WERROR, _, LINES, _ = (os.environ.get(name) == "1" for name in SWITCHES)
+ONLY = os.environ.get("CYPOOL_ONLY")
 SET = [f"{name.removeprefix('CYPOOL_').lower()}{os.environ[name]}" for name in SWITCHES if os.environ.get(name)]
 BUILD = "build/" + ("-".join(SET) or "default")
 
@@ -77,10 +80,12 @@ def extensions():
     cpu = [*macros, ("CYPOOL_X86_LEVELS", "1")] if X86 else macros
     yield "baseline", Extension(UTILITY, ["_cyutility.c"])
     yield "baseline", Extension("cypool._cpu", ["src/cypool/_cpu.pyx"], define_macros=cpu)
-    for level in LEVELS if X86 else ["baseline"]:
+    for level in (LEVELS if X86 else ["baseline"]) if not ONLY else [ONLY]:
         for stem in KERNELS:
+            # The C is that of a module called by the stem: only its entry point is renamed for the level.
             name, source = f"cypool._kernels.{stem}_{level}", f"src/cypool/_kernels/{stem}.pyx"
-            yield level, Extension(name, [source], define_macros=macros, depends=headers)
+            entry = (f"PyInit_{stem}", f"PyInit_{stem}_{level}")
+            yield level, Extension(name, [source], define_macros=[*macros, entry], depends=headers)
 
 
 class Build(build_ext):
@@ -94,26 +99,37 @@ class Build(build_ext):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         compile_openmp, link_openmp = self.openmp(kind)
         modules = {extension.name: extension for extension in self.extensions}
-        for level, flags in LEVELS.items():
-            mine = [modules[extension.name] for its_level, extension in extensions() if its_level == level]
-            for extension in mine:
-                extension.extra_compile_args = [*FLAGS[kind], *flags[kind], *compile_openmp]
-                extension.extra_link_args = [*STRIP[kind], *link_openmp]
-            # One call and one folder per level: one call for all of them would give them all one C file and one name.
-            for extension, translated in zip(mine, self.translate(mine, level), strict=True):
-                extension.sources = translated.sources
-                extension.depends = [*translated.depends, "setup.py"]
+        sources = {extension.sources[0]: extension.name for extension in self.extensions}
+        for source, name in sources.items():
+            sources[source] = f"cypool._kernels.{Path(source).stem}" if "_kernels" in name else name
+        headers = str(Path("src/cypool/_kernels").resolve())
+        translated = self.translate([Extension(name, [source]) for source, name in sources.items()])
+        for level, extension in extensions():
+            extension = modules[extension.name]
+            extension.extra_compile_args = [*FLAGS[kind], *LEVELS[level][kind], *compile_openmp]
+            extension.include_dirs = [*extension.include_dirs, headers]
+            extension.extra_link_args = [*STRIP[kind], *link_openmp]
+            c = translated[extension.sources[0]]
+            # A folder per level: objects are named after the C file, and two of one name would be one.
+            mine = Path(self.build_temp, level, Path(c.sources[0]).name)
+            mine.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(c.sources[0], mine)
+            extension.sources = [str(mine)]
+            extension.depends = [*extension.depends, *c.depends, "setup.py"]
+        # What takes longest first, so that no core is left with it at the end.
+        self.extensions.sort(key=lambda extension: (*(stem not in extension.name for stem in KERNELS),))
         super().build_extensions()
 
-    def translate(self, modules, level):
-        """Cython to C."""
+    def translate(self, modules):
+        """Cython to C, once for all levels; by source."""
         said = io.StringIO()
+        sources = [module.sources[0] for module in modules]
         with redirect_stderr(said if WERROR else sys.stderr):
             try:
-                return cythonize(
+                done = cythonize(
                     modules,
                     include_path=["src"],
-                    build_dir=str(Path(self.build_temp, "cython", level)),
+                    build_dir=str(Path(self.build_temp, "cython")),
                     compiler_directives=DIRECTIVES,
                     shared_utility_qualified_name=UTILITY,
                     emit_linenums=LINES,
@@ -123,6 +139,7 @@ class Build(build_ext):
                 print(said.getvalue(), file=sys.__stderr__, end="")
                 if "warning:" in said.getvalue() or "performance hint:" in said.getvalue():
                     sys.exit("CYPOOL_WERROR=1: Cython had something to say")
+        return dict(zip(sources, done, strict=True))
 
     def openmp(self, kind):
         """The flags that turn OpenMP on, tried on a program that needs it."""

@@ -49,7 +49,7 @@ def backward(w: Workload, x: np.ndarray, op: str | None = None, **options: Any) 
     op = op or w.op
     args, words = window(w)
     function = getattr(cypool, f"{op}_pool_grad")
-    g = data(w.out_shape, x.dtype.name, w.order, SEED + 1)
+    g = data(w.out_shape, x.dtype.name if x.dtype.kind in "fc" else "float32", w.order, SEED + 1)
     if op in ("max", "min"):
         kind = w.indices or "window"
         _, indices = forward(w._replace(indices=kind), x, op)()
