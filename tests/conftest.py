@@ -3,7 +3,7 @@
 import hypothesis
 import pytest
 
-from cypool import dispatch, gradients, pool
+from cypool import calls, dispatch, gradients
 
 hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, max_examples=300)
 hypothesis.settings.load_profile("same every time")
@@ -19,9 +19,9 @@ def level(request, monkeypatch):
 @pytest.fixture
 def eager_threads(monkeypatch):
     """Let the smallest call use all its threads; a call is planned once, so plans from before are forgotten."""
-    pool._prepare.cache_clear()
+    calls.prepare.cache_clear()
     gradients._prepare.cache_clear()
-    monkeypatch.setattr(pool, "SERIAL", 0)
+    monkeypatch.setattr(calls, "SERIAL", 0)
     yield
-    pool._prepare.cache_clear()
+    calls.prepare.cache_clear()
     gradients._prepare.cache_clear()

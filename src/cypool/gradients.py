@@ -1,4 +1,4 @@
-"""The door of the gradients: the counterpart of pool.py for what flows back through a pool."""
+"""The door of the gradients: the counterpart of pool.py and calls.py for what flows back through a pool."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cypool import dispatch, pool, threads
+from cypool import arrays, calls, dispatch, dtypes, threads
 from cypool.geometry import Window, integer, pooled_shape, sequence, windows
 from cypool.gradient_plan import CHOOSE, SCATTER, SUM, TAKE, Request, follows, plan
 from cypool.plan import TYPES
@@ -285,7 +285,7 @@ def _call(
         shape = tuple([integer("shape", n, 0) for n in sequence("shape", shape)])
     layout = None if z is None else (z.shape, z.strides, z.dtype)
     key = name, source.shape, source.strides, source.dtype, source.flags.fnc, layout, shape
-    arguments = *pool._hashable(window), *options
+    arguments = *calls.hashable(window), *options
     try:
         call, found = _prepare(*key, None, *arguments)
     except TypeError:
@@ -293,16 +293,16 @@ def _call(
         call, found = _prepare.__wrapped__(*key, None, *arguments)
     x = None
     if out is not None:
-        x, strides = pool._output(out, call, source)
+        x, strides = calls.output(out, call, source)
         if z is not None and np.may_share_memory(out, z):
             x = None
         elif strides is not None:
             call, _ = _prepare(*key, strides, *arguments)
     if x is None:
-        x = pool._empty(call.shape, call.dtype, call.order)
+        x = arrays.empty(call.shape, call.dtype, call.order)
     if not call.empty:
-        flat_z = _NO_INDICES if z is None else pool._bytes(z)
-        data = pool._bytes(x), pool._bytes(source), flat_z, call.table, call.divisor
+        flat_z = _NO_INDICES if z is None else arrays.bytes_of(z)
+        data = arrays.bytes_of(x), arrays.bytes_of(source), flat_z, call.table, call.divisor
         count = 1 if limit == 1 or call.serial else limit
         # Wrong indices must not show in an `out`; a new array nobody sees.
         good = z is None or x is not out or _run(data, count, dry=True)
@@ -338,10 +338,10 @@ def _prepare(
     axis: Any,
     ceil_mode: Any,
     *average: Any,
-) -> tuple[pool._Call, tuple[Window, ...]]:
+) -> tuple[calls.Call, tuple[Window, ...]]:
     """Check the arguments and plan the call; `out_strides` are those of an `out` to write into, if there is one."""
     if name == "take":
-        pool._kind(dtype)
+        dtypes.kind_of(dtype)
         shape = source
     elif dtype not in _SHARES or (dtype.kind == "c" and indices is not None):
         raise TypeError(
@@ -368,7 +368,7 @@ def _prepare(
         z_strides = [s // z_dtype.itemsize for s in z_strides]
     divisor, counted, padded = 0.0, False, False
     if average:
-        divisor, counted, padded = pool._divisor(found, padding, prod(w.kernel for w in found), *average)
+        divisor, counted, padded = calls.divisor_of(found, padding, prod(w.kernel for w in found), *average)
         divisor = 0.0 if divisor == 1 else divisor
     mode = TAKE if name == "take" else SUM
     if name == "grad" and indices is not None:
@@ -376,7 +376,7 @@ def _prepare(
     result = pooled if name == "take" else shape
     order = "F" if fortran else "C"
     if out_strides is None:
-        x_strides: Sequence[int] = pool._strides(result, order)
+        x_strides: Sequence[int] = arrays.strides_of(result, order)
     else:
         x_strides = [s // dtype.itemsize for s in out_strides]
     g_strides = [s // dtype.itemsize for s in strides]
@@ -384,17 +384,17 @@ def _prepare(
     if not empty:
         parts = 2 if dtype.kind == "c" else 1
         # What is taken has the bytes of a cell and no arithmetic.
-        lane = f"u{dtype.itemsize // parts}" if name == "take" else pool._name(dtype)
-        request = Request(mode, TYPES.index(lane), TYPES.index(pool._name(z_dtype)), flat, counted, padded)
+        lane = f"u{dtype.itemsize // parts}" if name == "take" else dtypes.name_of(dtype)
+        request = Request(mode, TYPES.index(lane), TYPES.index(dtypes.name_of(z_dtype)), flat, counted, padded)
         strides_of: list[Sequence[int]] = [x_strides, g_strides, z_strides]
-        starts = [pool._start(n, by) for n, by in zip((result, source, pooled), strides_of, strict=True)]
+        starts = [arrays.start_of(n, by) for n, by in zip((result, source, pooled), strides_of, strict=True)]
         if parts == 2:
             # Numbers of two floats, which are one more axis to keep; they share their index.
             strides_of = [[*(2 * s for s in x_strides), 1], [*(2 * s for s in g_strides), 1], [*z_strides, 0]]
             starts = [2 * starts[0], 2 * starts[1], starts[2]]
             shape = *shape, 2
         table, work = plan(found, shape, strides_of, starts, request)
-    return pool._Call(table, divisor, result, dtype, None, work < pool.SERIAL, order, empty), found
+    return calls.Call(table, divisor, result, dtype, None, work < calls.SERIAL, order, empty), found
 
 
 def _array(name: str, value: Any) -> np.ndarray:
@@ -403,9 +403,9 @@ def _array(name: str, value: Any) -> np.ndarray:
         raise TypeError(
             f"{name} is a masked array, whose mask would be lost: fill it first, as with {name}.filled(value)"
         )
-    array = pool._array(value)
+    array = arrays.array(value)
     if not array.dtype.isnative or any(s % array.itemsize for s in array.strides):
-        array = pool._native(array)
+        array = arrays.native(array)
     return array
 
 
