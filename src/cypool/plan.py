@@ -24,12 +24,18 @@ MAX, MIN, SUM = range(3)
 
 BATCH = 64
 """Taps that one call of a kernel's `combine` merges."""
+DIRECT = 6
+"""Taps along a row that are merged one after the other; more grow as a ladder."""
 LADDER = 4
 """Taps of a ladder's rung in the rung below."""
 CHAIN = 32
 """Merges after a ladder beyond which a sum would be rounded more than twice per doubling of its window."""
 WIDE = 32
 """Lanes from which on windows are merged lane by lane, straight from the input: no axis runs across rows."""
+BARE = 16 * 1024
+"""Cells of a tile's row that goes straight from the input to the output."""
+BOX = 12
+"""Rows of cells under a block window that are merged with it in one go."""
 NARROW = 8
 """Lanes below which a strided window along the rows is gathered first."""
 ROW = 1024
@@ -142,6 +148,7 @@ def plan(
     head = [
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
+        tiling.fused, tiling.bare, tiling.boxed,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
         tiling.tiles,
@@ -260,6 +267,9 @@ class Tiling(NamedTuple):
     staged: int
     streamed: bool
     direct: bool
+    fused: bool
+    bare: bool
+    boxed: bool
     buffer: int
     slots: int
     partial: int
@@ -277,7 +287,8 @@ def _tiling(
     folds = [0] * len(axes)
     if across:
         narrow = across.stride > 1 and lanes.size < NARROW
-        folds[-1] = 0 if request.indices or lanes.size > 1 else _folds(across)
+        plain = not request.indices and lanes.size == 1 and TYPES[request.lane_type] != "wide"
+        folds[-1] = _folds(across) if plain else 0
         programs.append(
             (0, [(0, t) for t in range(across.kernel)][:BATCH])
             if folds[-1]
@@ -306,15 +317,38 @@ def _tiling(
             and request.lane_type == request.y_type
             and (lanes.strides[1] == 1 or lanes.size == 1)
         )
+    # Straight to the output: along rows from scratch (fused) or from the input (bare), or whole blocks (boxed).
+    open_ended = (
+        not stream
+        and request.gaps is None
+        and not request.indices
+        and request.y_type == request.lane_type
+        and (not request.divided or TYPES[request.lane_type] in ("f4", "f8"))
+        and (across.strides[1] == 1 if across else lanes.strides[1] == 1 or lanes.size == 1)
+    )
+    fused = open_ended and folds[-1] > 0
+    bare = fused and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
+    boxed = open_ended and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
+    boxed = boxed and not bare and (fused and _side_by_side(across) if across else request.divided)
+    if across and (bare or boxed):
+        windows[-1] = even(across.count, max(1, BARE // across.stride))
+        budget = max(1, 2 * BARE // (windows[-1] * across.stride * prod(min(a.kernel, a.size) for a in rows)))
+        planes_tile = _fill(rows, windows, planes, budget)
+        # Scratch holds no more than the windows at both ends.
+        buffer = windows[0] * (2 * (across.extent + max(across.low, across.high)) + 4 * across.stride) if bare else 0
+        planes_tile = 1 if bare else planes_tile
+    direct = direct or boxed
     buffer = -(-max(buffer, slab) // 64) * 64
     slots = 0
-    if across and across.stride > 1 and lanes_tile < NARROW:
+    if folds[-1] > 1:
+        slots = buffer
+    elif across and across.stride > 1 and lanes_tile < NARROW and not folds[-1]:
         sides = len({(level, tap * across.dilation % across.stride) for level, tap in lasts[-1]})
-        slots = buffer if folds[-1] else sides * (buffer // across.stride + (across.extent + 2) * lanes_tile)
+        slots = sides * (buffer // across.stride + (across.extent + 2) * lanes_tile)
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
-        windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct,
+        windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct, fused, bare, boxed,
         buffer, slots, partial, slab, tiles,
     )  # fmt: skip
 
@@ -333,14 +367,7 @@ def _block(
         lanes_tile = ROW
     row *= lanes_tile
     budget = max(1, BLOCK // width // row)
-    planes_tile = 1
-    for i in range(len(rows) - 1, -1, -1):
-        windows[i] = even(rows[i].count, budget)
-        budget //= windows[i]
-        if windows[i] < rows[i].count:
-            break
-    else:
-        planes_tile = max(1, min(planes, budget))
+    planes_tile = _fill(rows, windows, planes, budget)
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
     # Cells that may be absent are looked at on their way into scratch.
@@ -350,6 +377,27 @@ def _block(
         staged = 1 if overlapping and box <= STREAM // width else 2
         buffer = max(buffer, box if staged == 1 else windows[len(rows) - 1] * row)
     return windows, planes_tile, lanes_tile, staged, buffer
+
+
+def _fill(rows: list[Axis], windows: list[int], planes: int, budget: int) -> int:
+    """Make a tile of about `budget` rows, the last axis first; return how many planes it takes."""
+    windows[: len(rows)] = [1] * len(rows)
+    for i in range(len(rows) - 1, -1, -1):
+        windows[i] = even(rows[i].count, budget)
+        budget //= windows[i]
+        if windows[i] < rows[i].count:
+            return 1
+    return max(1, min(planes, budget))
+
+
+def _alone(axis: Axis) -> bool:
+    """Whether windows are of one cell each: an axis that is there for the kernel only."""
+    return axis.kernel == axis.stride == 1 and axis.low == axis.high == 0
+
+
+def _side_by_side(axis: Axis) -> bool:
+    """Whether windows are few cells, follow each other without a gap and are all whole."""
+    return axis.kernel == axis.stride <= 3 and axis.low == 0 and axis.cells(axis.count) <= axis.size
 
 
 Program = tuple[int, list[tuple[int, int]]]
@@ -449,12 +497,13 @@ def _last(kernel: int, level: int, idempotent: bool) -> list[tuple[int, int]]:
 
 
 def _folds(axis: Axis) -> int:
-    """How many merges by two or by three make this window along a row; 0 if they cannot."""
-    if axis.dilation != 1:
-        return 0
-    if (axis.kernel, axis.stride) == (3, 2):
+    """How many calls of a kernel's `across` make this window along a row; 0 if they cannot.
+
+    One for a few taps up to three cells apart; block windows of many are made by two and by three.
+    """
+    if axis.stride <= 3 and axis.kernel <= DIRECT and 1 in (axis.stride, axis.dilation):
         return 1
-    if axis.kernel != axis.stride:
+    if axis.dilation != 1 or axis.kernel != axis.stride:
         return 0
     kernel, folds = axis.kernel, 0
     for factor in (2, 3):

@@ -41,7 +41,6 @@ cdef enum:
     LONG_RUN = 256      # elements: rows as long as this are merged one by one
     WIDE_LANES = 8      # lanes as many as this need no splitting
     SHORT_ROW = 64      # elements: shorter rows are not worth a call each
-    DIRECT_ROW = 48     # elements: rows as long as this are merged straight into the output
 
     WIDEST = 16         # bytes of a lane
 
@@ -67,6 +66,8 @@ cdef struct Tile:
     char* ring
     Py_ssize_t rings[LEVELS]        # where each level's ring starts, in slabs
     double* counts
+    char* by                        # what a row's sums are divided by, in lanes: counts times by_count
+    double by_count
     Py_ssize_t* plane_x             # where each plane of the tile starts in the input
     Py_ssize_t* plane_to            # and in the output, or in buffer 0
     Py_ssize_t* plane_mask          # and in the mask
@@ -185,9 +186,10 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     cdef Py_ssize_t columns = job.across.tile if head.has_across else 1
     cdef Py_ssize_t planes = head.planes_tile
     cdef Py_ssize_t arrays = columns * sizeof(double) + 3 * planes * sizeof(Py_ssize_t)
+    cdef Py_ssize_t by = columns * head.lanes_tile * <Py_ssize_t>sizeof(double) if head.fused or head.boxed else 0
     cdef Py_ssize_t row = columns * head.lanes_tile
     cdef Py_ssize_t gaps = head.buffer * (WIDEST + 1) + row * (<Py_ssize_t>sizeof(double) + 1) if head.masked else 0
-    cdef char* scratch = <char*>malloc(values + codes + arrays + gaps + ALIGNMENT)
+    cdef char* scratch = <char*>malloc(values + codes + arrays + by + gaps + ALIGNMENT)
     if scratch == NULL:
         return NULL
     tile.buffers = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
@@ -199,6 +201,8 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     tile.plane_to = tile.plane_x + planes
     tile.plane_mask = tile.plane_to + planes
     tile.counts = <double*>(tile.plane_mask + planes)
+    tile.by = <char*>(tile.counts + columns)
+    tile.by_count = -1
     if head.masked:
         tile.divisors = tile.counts + columns
         tile.row = <char*>(tile.divisors + row)
@@ -219,17 +223,11 @@ cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
     number //= blocks
     tile.column = tile.start = tile.begin = 0
     tile.columns = tile.cells = tile.stop = 1
+    tile.by_count = -1
     if head.has_across:
         blocks = (axis.count + axis.tile - 1) // axis.tile
-        tile.column = number % blocks * axis.tile
-        tile.columns = min(axis.tile, axis.count - tile.column)
+        _columns(axis, tile, number % blocks * axis.tile, min(axis.tile, axis.count - number % blocks * axis.tile))
         number //= blocks
-        tile.start = tile.column * axis.stride - axis.low
-        tile.cells = (tile.columns - 1) * axis.stride + _extent(axis)
-        tile.begin = max(-tile.start, 0)
-        tile.stop = min(tile.cells, axis.size - tile.start)
-        if tile.cells >= axis.stride:
-            tile.cells = (tile.cells + axis.stride - 1) // axis.stride * axis.stride
     tile.rows = 1
     for a in range(head.n_rows - 1, -1, -1):
         axis = &job.rows[a]
@@ -242,17 +240,32 @@ cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
     tile.planes = min(head.planes_tile, head.planes - tile.plane)
 
 
+cdef void _columns(const Axis* axis, Tile* tile, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
+    """Let a tile have so many windows along the rows, and find the cells under them."""
+    tile.column, tile.columns = column, columns
+    tile.start = column * axis.stride - axis.low
+    tile.cells = (columns - 1) * axis.stride + _extent(axis)
+    tile.begin = max(-tile.start, 0)
+    tile.stop = min(tile.cells, axis.size - tile.start)
+    if tile.cells >= axis.stride:
+        tile.cells = (tile.cells + axis.stride - 1) // axis.stride * axis.stride
+    tile.by_count = -1
+
+
 cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, Py_ssize_t* pitch) noexcept nogil:
     """Pool one tile, rows and across; return the block of its rows, `pitch` elements apart; NULL if they are stored."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t p
     cdef char* block = tile.buffers
-    pitch[0] = tile.cells * tile.lanes
     _planes(job, tile)
+    if head.bare:
+        _bare(job, tile, x, y)
+        return NULL
+    pitch[0] = tile.cells * tile.lanes
     for p in range(tile.planes):
         tile.plane_to[p] = p * tile.rows * pitch[0] + tile.begin * tile.lanes
         if head.direct:
-            tile.plane_to[p] = _plane(job, Y, tile.plane + p) + tile.lane
+            tile.plane_to[p] = _plane(job, Y, tile.plane + p) + tile.column + tile.lane
     if head.direct:
         _direct_rows(job, tile, x, <char*>&y[0])
         return NULL
@@ -260,7 +273,8 @@ cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1]
         _pad(job, tile)
     _direct_rows(job, tile, x, block)
     if head.has_across:
-        if not head.masked and _across_to_output(job, tile, block, y):
+        if head.fused:
+            _across_to_output(job, tile, block, y)
             return NULL
         pitch[0] = _across_pitch(job, tile)
         block = _across(job, tile, block, _other(job, tile, block))
@@ -403,6 +417,15 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
     cdef Py_ssize_t mark = 0
     cdef Py_ssize_t src_gap = tile.gap if head.masked else 0
     cdef char* result = NULL
+    cdef const void* divisors = NULL
+    cdef double count = job.divisor
+    cdef Py_ssize_t across = job.across.kernel if head.has_across else 1
+    if head.boxed:
+        if head.counted:
+            count = 1
+            for a in range(head.n_rows):
+                count *= _count(&job.rows[a], tile.first[a] + (w if a == last else index[a]), head.padded)
+        divisors = _divisors(job, tile, count)
     offset = source
     code = 0
     for a in range(head.n_rows):
@@ -457,8 +480,12 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
                 src_step = length
             elif head.staged == 0:
                 src = _cells(x, first, first + taps[n - 1] + (rows - 1) * step + length - 1, job.x_bytes)
-            job.steps.combine(result, out_step, src, src_step, taps, codes, n, rows, length, tile.gap, src_gap, False,
-                              NULL)
+            if head.boxed:
+                job.steps.across(result, out_step, src, src_step, rows, tile.columns * tile.lanes, across, across, 1,
+                                 taps, n, divisors)
+            else:
+                job.steps.combine(result, out_step, src, src_step, taps, codes, n, rows, length, tile.gap, src_gap,
+                                  False, NULL)
         if batch or total:
             _cascade(job, tile, batch, result, length)
             batch += 1
@@ -730,24 +757,117 @@ cdef inline Py_ssize_t _cells_of(const Axis* axis, Py_ssize_t windows) noexcept 
 
 # --- one axis of a block in scratch -----------------------------------------------------------------------------
 
-cdef bint _across_to_output(const Job* job, Tile* tile, char* block, uint8_t[::1] y) noexcept nogil:
-    """Merge along rows straight into the output, if they are long and it takes them as they are; else return 0."""
+cdef void _across_to_output(const Job* job, Tile* tile, char* block, uint8_t[::1] y) noexcept nogil:
+    """Merge along the rows of the block straight into the output, and divide."""
     cdef const Head* head = &job.head
     cdef const Axis* axis = job.across
-    cdef Py_ssize_t y_step = axis.strides[<int>Y]
-    cdef Py_ssize_t row = job.rows.strides[<int>Y]
-    cdef Py_ssize_t p, to
-    if (head.converts or head.indices or head.n_rows > 1 or tile.columns * tile.lanes < DIRECT_ROW
-            or not _alike(job, tile, y_step)):
-        return False
-    for p in range(tile.planes):
-        to = (_plane(job, Y, tile.plane + p) + tile.first[0] * row + tile.column * y_step
-              + tile.lane * head.lane_strides[<int>Y])
-        _row(job, tile, y, to + (tile.rows - 1) * row, y_step)
-        _pass(job, tile, axis, block, tile.rows, tile.cells, tile.columns, tile.lanes,
-              _row(job, tile, y, to, y_step), row)
-        block += tile.rows * tile.cells * tile.lanes * job.lane_bytes
-    return True
+    cdef const Axis* run = &job.rows[head.n_rows - 1]
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t last = head.n_rows - 1
+    cdef Py_ssize_t rows = tile.count[last]
+    cdef Py_ssize_t planes = tile.planes
+    cdef Py_ssize_t step = run.strides[<int>Y]
+    cdef Py_ssize_t pitch = tile.cells
+    cdef Py_ssize_t kernel, stride, a, p, r, n, to
+    cdef double outer_count, count
+    block = _folded(job, tile, block, planes * tile.rows * (tile.cells // axis.stride), &kernel)
+    stride = axis.stride
+    if axis.folds > 1:
+        pitch = tile.cells // axis.stride * kernel
+        stride = kernel
+    if (head.n_rows == 1 and head.n_outer == 1 and rows == run.count and not head.counted
+            and job.outer.strides[<int>Y] == rows * step):
+        rows *= planes
+        planes = 1
+    for a in range(head.n_rows):
+        index[a] = tile.first[a]
+    for p in range(planes):
+        while True:
+            to = _plane(job, Y, tile.plane + p) + tile.column
+            outer_count = 1
+            for a in range(head.n_rows):
+                to += index[a] * job.rows[a].strides[<int>Y]
+                if head.counted and a < last:
+                    outer_count *= _count(&job.rows[a], index[a], head.padded)
+            r = 0
+            while r < rows:
+                n = rows - r
+                count = job.divisor
+                if head.counted:
+                    # Rows of windows with as many taps go together.
+                    count = _count(run, index[last] + r, head.padded)
+                    n = 1
+                    while r + n < rows and _count(run, index[last] + r + n, head.padded) == count:
+                        n += 1
+                _row(job, tile, y, to + (r + n - 1) * step, 1)
+                job.steps.across(_row(job, tile, y, to + r * step, 1), step, block, pitch, n, tile.columns, kernel,
+                                 stride, axis.dilation, &ZERO, 1, _divisors(job, tile, outer_count * count))
+                block += n * pitch * job.lane_bytes
+                r += n
+            a = last - 1
+            while a >= 0:
+                index[a] += 1
+                if index[a] < tile.first[a] + tile.count[a]:
+                    break
+                index[a] = tile.first[a]
+                a -= 1
+            if a < 0:
+                break
+
+
+cdef const void* _divisors(const Job* job, Tile* tile, double count) noexcept nogil:
+    """Return what the sums of a row are divided by if there are `count` taps across rows, or NULL."""
+    cdef Py_ssize_t w
+    cdef double by
+    if count == 0:
+        return NULL
+    if tile.by_count != count:
+        tile.by_count = count
+        for w in range(tile.columns * tile.lanes):
+            by = count
+            if job.head.counted and job.head.has_across:
+                by *= _count(job.across, tile.column + w, job.head.padded)
+            if job.lane_bytes == sizeof(float):
+                (<float*>tile.by)[w] = <float>by
+            else:
+                (<double*>tile.by)[w] = by
+    return tile.by
+
+
+cdef void _bare(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y) noexcept nogil:
+    """Pool rows alone, straight from the input to the output; what touches padding, or the end, through scratch."""
+    cdef const Axis* axis = job.across
+    cdef const Axis* run = job.rows
+    cdef Py_ssize_t first = tile.column
+    cdef Py_ssize_t end = tile.column + tile.columns
+    cdef Py_ssize_t begin = min(max(first, (axis.low + axis.stride - 1) // axis.stride), end)
+    cdef Py_ssize_t stop = min(end, max(begin, (axis.size + axis.low - _extent(axis)) // axis.stride + 1))
+    cdef Py_ssize_t from_x, to
+    tile.plane_to[0] = 0
+    if begin < stop:
+        _columns(axis, tile, begin, stop - begin)
+        from_x = tile.plane_x[0] + tile.first[0] * run.strides[<int>X] + tile.start
+        to = _plane(job, Y, tile.plane) + tile.first[0] * run.strides[<int>Y] + begin
+        _row(job, tile, y, to + (tile.rows - 1) * run.strides[<int>Y], 1)
+        _cells(x, from_x, from_x + (tile.rows - 1) * run.strides[<int>X] + tile.stop - 1, job.x_bytes)
+        job.steps.across(_row(job, tile, y, to, 1), run.strides[<int>Y],
+                         _cells(x, from_x, from_x, job.x_bytes), run.strides[<int>X], tile.rows, tile.columns,
+                         axis.kernel, axis.stride, axis.dilation, &ZERO, 1,
+                         _divisors(job, tile, 1 if job.head.counted else job.divisor))
+    if first < begin:
+        _edge(job, tile, x, y, first, begin)
+    if stop < end:
+        _edge(job, tile, x, y, stop, end)
+
+
+cdef void _edge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, Py_ssize_t first,
+                Py_ssize_t end) noexcept nogil:
+    """Pool the windows `first`..`end` - 1 of the rows of a tile through scratch."""
+    _columns(job.across, tile, first, end - first)
+    tile.plane_to[0] = tile.begin
+    _pad(job, tile)
+    _direct_rows(job, tile, x, tile.buffers)
+    _across_to_output(job, tile, tile.buffers, y)
 
 
 cdef inline bint _one_by_one(const Job* job, Tile* tile) noexcept nogil:
@@ -822,35 +942,35 @@ cdef void _strided(const Job* job, Tile* tile, const Axis* axis, char* out, char
                    bint more) noexcept nogil:
     """out[w, j] = the merged block[w * stride, taps[t] + j] for all t."""
     cdef Py_ssize_t s = axis.stride
+    cdef Py_ssize_t kernel
     if s == 1:
         job.steps.combine(out, 0, block, 0, taps, codes, n, 1, windows * inner, tile.gap, tile.gap, more, NULL)
     elif inner >= WIDE_LANES or axis != job.across:
         job.steps.combine(out, inner, block, s * inner, taps, codes, n, windows, inner, tile.gap, tile.gap, more, NULL)
-    elif inner == 1 and axis.levels == 0 and axis.dilation == 1 and job.steps.fold != NULL and axis.folds:
-        _folded(job, tile, axis, out, block, windows)
+    elif axis.folds:
+        block = _folded(job, tile, block, windows, &kernel)
+        job.steps.across(out, 0, block, 0, 1, windows, kernel, kernel if axis.folds > 1 else s, 1, &ZERO, 1, NULL)
     else:
         _split(job, tile, axis, out, block, taps, codes, n, windows, inner, more)
 
 
-cdef void _folded(const Job* job, Tile* tile, const Axis* axis, char* out, char* block,
-                  Py_ssize_t windows) noexcept nogil:
-    """Merge windows of 3 every 2 cells, or of 2**a * 3**b side by side: by two and by three, through the slots."""
-    cdef Py_ssize_t left = axis.folds
-    cdef Py_ssize_t kernel = axis.kernel
+cdef char* _folded(const Job* job, Tile* tile, char* block, Py_ssize_t windows, Py_ssize_t* kernel) noexcept nogil:
+    """Make what one call of `across` makes windows of, by two and by three through the slots; return it.
+
+    `kernel` becomes the cells of a window that are left. Windows that one call can make are left as they are.
+    """
+    cdef Py_ssize_t left = job.across.folds
     cdef Py_ssize_t factor
-    cdef char* to
     cdef char* slot = tile.slots
-    if axis.stride < kernel:
-        job.steps.fold(out, block, kernel, axis.stride, windows, NULL)
-        return
-    while left:
+    kernel[0] = job.across.kernel
+    while left > 1:
         left -= 1
-        factor = 2 if kernel % 2 == 0 else 3
-        kernel //= factor
-        to = slot if left else out
-        job.steps.fold(to, block, factor, factor, windows * kernel, NULL)
-        block = to
-        slot += windows * kernel * job.lane_bytes
+        factor = 2 if kernel[0] % 2 == 0 else 3
+        kernel[0] //= factor
+        job.steps.across(slot, 0, block, 0, 1, windows * kernel[0], factor, factor, 1, &ZERO, 1, NULL)
+        block = slot
+        slot += windows * kernel[0] * job.lane_bytes
+    return block
 
 
 cdef void _split(const Job* job, Tile* tile, const Axis* axis, char* out, char* block, const Py_ssize_t* taps,

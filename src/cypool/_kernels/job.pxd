@@ -7,10 +7,11 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 
 from cypool._kernels.rows cimport Max, Min, Sum
 from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
-from cypool._kernels.rows cimport fill, fold, load, pick, pick_fill, split, spread, store, store_codes
+from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
+from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
-from cypool._kernels.rows cimport combine_f, fill_f, fold_f, load_f, split_f, store_codes_f, store_f
+from cypool._kernels.rows cimport across_f, combine_f, fill_f, load_f, split_f, store_codes_f, store_f
 from cypool._types cimport N_LANES, N_TYPES, U1
 from cypool._types cimport bits_t, brain_t, code_t, half_t, lane_t, pick_t, stamp_t, sum_t, wide_t, work_t
 
@@ -23,7 +24,7 @@ cdef enum Array:
 cdef struct Steps:
     combine_f combine
     combine_f copy          # rows of the output's type, one tap
-    fold_f fold
+    across_f across         # NULL where indices travel along
     fill_f fill
     split_f split
     load_f load
@@ -45,7 +46,7 @@ cdef struct Axis:
     Py_ssize_t levels       # of the ladder: windows of 4, 16, 64, ... taps
     Py_ssize_t n_last       # merges after the ladder,
     Py_ssize_t last         # as (level, tap) pairs: where they stand in the table, before the length of each ring
-    Py_ssize_t folds        # merges by two or three that make the window, where that is possible
+    Py_ssize_t folds        # calls of `across` that make the window, where that is possible
 
 # A run of axes that are not pooled, merged into one.
 cdef struct Outer:
@@ -57,7 +58,7 @@ cdef struct Head:
     Py_ssize_t op, x_type, lane_type, y_type, z_type
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
-    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct
+    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles
@@ -119,7 +120,7 @@ cdef inline void choose_loops(Job* job) noexcept:
         <choose_f><void*>_values[double], NULL]
     # Copies are a max of one cell, of integers of the output's width.
     job.steps.copy = cypool_max[U1 + (job.y_bytes > 1) + (job.y_bytes > 2) + (job.y_bytes > 4)]
-    job.steps.fold = NULL
+    job.steps.across = NULL
     job.steps.store_codes = NULL
     job.steps.not_nan = NULL
     if job.head.op == SUM:
@@ -154,12 +155,12 @@ cdef inline patch_f _patch(Py_ssize_t bytes) noexcept:
 cdef inline void _values(Job* job, lane_t* lane) noexcept:
     if job.head.op == MAX:
         job.steps.combine = cypool_max[job.head.lane_type]
-        job.steps.fold = <fold_f><void*>fold[lane_t, Max]
+        job.steps.across = cypool_max_across[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Max]
         job.steps.erase = <erase_f><void*>erase[lane_t, Max]
     else:
         job.steps.combine = cypool_min[job.head.lane_type]
-        job.steps.fold = <fold_f><void*>fold[lane_t, Min]
+        job.steps.across = cypool_min_across[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Min]
         job.steps.erase = <erase_f><void*>erase[lane_t, Min]
     # Halves are compared as floats, times shifted so that NaT wins; all of these may hold a NaN.
@@ -169,7 +170,7 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
 
 cdef inline void _sums(Job* job, sum_t* lane) noexcept:
     job.steps.combine = <combine_f><void*>add_wide if sum_t is wide_t else cypool_sum[job.head.lane_type]
-    job.steps.fold = <fold_f><void*>fold[sum_t, Sum]
+    job.steps.across = cypool_sum_across[job.head.lane_type]
     job.steps.fill = <fill_f><void*>fill[sum_t, Sum]
     job.steps.erase = <erase_f><void*>erase[sum_t, Sum]
     if sum_t is uint16_t or sum_t is int32_t or sum_t is uint64_t:

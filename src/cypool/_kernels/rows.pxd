@@ -35,8 +35,9 @@ ctypedef void (*combine_f)(void* out, Py_ssize_t out_step, const void* src, Py_s
                            const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t rows,
                            Py_ssize_t length, Py_ssize_t out_gap, Py_ssize_t src_gap, int more,
                            void* op) noexcept nogil
-ctypedef void (*fold_f)(void* out, const void* src, Py_ssize_t kernel, Py_ssize_t stride,
-                        Py_ssize_t length, void* op) noexcept nogil
+ctypedef void (*across_f)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step, Py_ssize_t rows,
+                          Py_ssize_t length, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation,
+                          const Py_ssize_t* taps, Py_ssize_t n_taps, const void* divisors) noexcept nogil
 ctypedef void (*fill_f)(void* out, Py_ssize_t length, Py_ssize_t gap, void* op) noexcept nogil
 ctypedef void (*split_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step,
                          Py_ssize_t lanes) noexcept nogil
@@ -60,6 +61,13 @@ cdef extern from "vectors.h" nogil:
     const combine_f* cypool_max
     const combine_f* cypool_min
     const combine_f* cypool_sum
+
+cdef extern from "across.h" nogil:
+    # By type of lane: out[r, j] = the merged src[r, taps[i] + stride * j + t * dilation] for i < n_taps and t < kernel,
+    # over divisors[j] if there are any (sums of floats only). NULL for lanes that cannot; see there for what can.
+    const across_f* cypool_max_across
+    const across_f* cypool_min_across
+    const across_f* cypool_sum_across
 
 
 # --- one cell ---------------------------------------------------------------------------------------------------
@@ -213,35 +221,6 @@ cdef inline stored_t cell(stored_t* kind, work_t lane) noexcept nogil:
 
 
 # --- rows of cells ----------------------------------------------------------------------------------------------
-
-cdef inline void fold(lane_t* out, const lane_t* src, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t length,
-                      any_op* op) noexcept nogil:
-    """out[j] = the merged src[stride * j + t] for t < kernel, for the three short windows that vectorise so."""
-    if kernel == 2:
-        fold22(out, src, length, op)
-    elif stride == 2:
-        fold32(out, src, length, op)
-    else:
-        fold33(out, src, length, op)
-
-
-cdef inline void fold22(lane_t* restrict out, const lane_t* src, Py_ssize_t length, any_op* op) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = merged(src[2 * j], src[2 * j + 1], op)
-
-
-cdef inline void fold32(lane_t* restrict out, const lane_t* src, Py_ssize_t length, any_op* op) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = merged(merged(src[2 * j], src[2 * j + 1], op), src[2 * j + 2], op)
-
-
-cdef inline void fold33(lane_t* restrict out, const lane_t* src, Py_ssize_t length, any_op* op) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = merged(merged(src[3 * j], src[3 * j + 1], op), src[3 * j + 2], op)
-
 
 cdef inline void fill(lane_t* out, Py_ssize_t length, Py_ssize_t gap, any_op* op) noexcept nogil:
     """out[j] = the cell that changes nothing."""
