@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,15 @@ NOT_POOLS = {"get_num_threads", "output_shape", "set_num_threads", "show_config"
 """Public functions that touch no array: `overhead.py` times them where that makes sense."""
 
 
-def window(w: Workload) -> tuple[tuple[Any, ...], dict[str, Any]]:
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+# --- what a function takes after its arrays -----------------------------------------------------------------------
+
+
+def window(w: Workload) -> Arguments:
     """Return the window arguments of `w` as its users would write them: nothing that is a default."""
-    args: list[Any] = [w.kernel]
+    args: list[Any] = [w.kernel if w.kernel is not None else w.kernels]
     if w.stride is not None or w.padding or w.dilation > 1:
         args.append(w.strides[0] if w.stride is not None else None)
     if w.padding or w.dilation > 1:
@@ -31,33 +37,96 @@ def window(w: Workload) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return tuple(args), words
 
 
+def bins(w: Workload) -> Arguments:
+    """Return as many bins as `w` has windows."""
+    return (tuple(w.out_shape[a] for a in w.axis),), {"axis": w.axis}
+
+
+def axes(w: Workload) -> Arguments:
+    """Return the axes alone: every window is the whole of them."""
+    return (), {"axis": w.axis}
+
+
+def norm(w: Workload, arguments: Callable[[Workload], Arguments] = window) -> Arguments:
+    """Return the arguments of a norm."""
+    args, words = arguments(w)
+    return (w.norm, *args), words
+
+
+# --- what a gradient takes after the gradient that comes in: of the pool's input and result -----------------------
+
+
+def winners(x: np.ndarray, result: Any) -> tuple[Any, ...]:
+    return result[1], x.shape
+
+
+def shape(x: np.ndarray, result: Any) -> tuple[Any, ...]:
+    return (x.shape,)
+
+
+def values(x: np.ndarray, result: Any) -> tuple[Any, ...]:
+    return x, result
+
+
+class Member(NamedTuple):
+    """How a pool and its gradient are called."""
+
+    arguments: Callable[[Workload], Arguments]
+    sources: Callable[[np.ndarray, Any], tuple[Any, ...]]
+
+
+MEMBERS = {
+    "max": Member(window, winners),
+    "min": Member(window, winners),
+    "avg": Member(window, shape),
+    "sum": Member(window, shape),
+    "lp": Member(norm, values),
+    "adaptive_max": Member(bins, winners),
+    "adaptive_min": Member(bins, winners),
+    "adaptive_avg": Member(bins, shape),
+    "global_max": Member(axes, winners),
+    "global_avg": Member(axes, shape),
+    "global_lp": Member(partial(norm, arguments=axes), values),
+}
+"""A new pool `<name>_pool` is a line here."""
+
+
+# --- calls --------------------------------------------------------------------------------------------------------
+
+
 def forward(w: Workload, x: np.ndarray, op: str | None = None, **options: Any) -> Call:
     """Return the call of cypool that pools `x` as `w` says."""
     op = op or w.op
-    args, words = window(w)
-    if w.indices and op in ("max", "min"):
+    member = MEMBERS[op]
+    args, words = member.arguments(w)
+    if w.indices and member.sources is winners:
         words["return_indices"] = w.indices
-    if op == "avg" and x.dtype.kind in "iu":
+    if op.endswith("avg") and x.dtype.kind in "iu":
         words["dtype"] = x.dtype  # what image pyramids want; float64 is the default
-    if op == "lp":
-        args = (2, *args)
     return partial(getattr(cypool, f"{op}_pool"), x, *args, **words, **options)
+
+
+def training(w: Workload, x: np.ndarray, op: str | None = None, **options: Any) -> tuple[Call, Callable[..., Any]]:
+    """Return the call that pools `x`, and a function that takes the gradient of what that returned."""
+    op = op or w.op
+    member = MEMBERS[op]
+    pool = forward(w._replace(indices=w.indices or "window"), x, op, **options)
+    result = pool()
+    y = result[0] if isinstance(result, tuple) else result
+    g = data(y.shape, y.dtype.name if y.dtype.kind in "fc" else "float32", w.order, SEED + 1)
+    args, words = member.arguments(w)
+    function = getattr(cypool, f"{op}_pool_grad")
+
+    def gradient(result: Any, **options: Any) -> Any:
+        return function(g, *member.sources(x, result), *args, **words, **options)
+
+    return pool, gradient
 
 
 def backward(w: Workload, x: np.ndarray, op: str | None = None, **options: Any) -> Call:
     """Return the call of cypool that takes the gradient of `forward(w, x)`."""
-    op = op or w.op
-    args, words = window(w)
-    function = getattr(cypool, f"{op}_pool_grad")
-    g = data(w.out_shape, x.dtype.name if x.dtype.kind in "fc" else "float32", w.order, SEED + 1)
-    if op in ("max", "min"):
-        kind = w.indices or "window"
-        _, indices = forward(w._replace(indices=kind), x, op)()
-        return partial(function, g, indices, x.shape, *args, **words, **options)
-    if op == "lp":
-        y = forward(w, x, op)()
-        return partial(function, g, x, y, 2, *args, **words, **options)
-    return partial(function, g, x.shape, *args, **words, **options)
+    pool, gradient = training(w, x, op)
+    return partial(gradient, pool(), **options)
 
 
 def take(w: Workload, x: np.ndarray, **options: Any) -> Call:
@@ -67,39 +136,39 @@ def take(w: Workload, x: np.ndarray, **options: Any) -> Call:
     return partial(cypool.max_pool_take, x, indices, *args, **words, **options)
 
 
+def unpool(w: Workload, x: np.ndarray, **options: Any) -> Call:
+    """Return the call of cypool that puts the cells that won a max pool back where they came from."""
+    args, words = window(w)
+    y, indices = forward(w._replace(indices=w.indices or "window"), x, "max")()
+    return partial(cypool.max_unpool, y, indices, *args, output_shape=x.shape, **words, **options)
+
+
 def both(w: Workload, x: np.ndarray, **options: Any) -> Call:
     """Return a call of cypool that pools and takes the gradient, as a training step does."""
-    args, words = window(w)
-    pool = forward(w, x, **options)
-    gradient = getattr(cypool, f"{w.op}_pool_grad")
-    g = data(w.out_shape, w.dtype, w.order, SEED + 1)
+    pool, gradient = training(w, x, **options)
+    return lambda: gradient(pool(), **options)
 
-    def step() -> np.ndarray:
-        if w.op in ("max", "min"):
-            _, indices = pool()
-            return gradient(g, indices, x.shape, *args, **words, **options)
-        pool()
-        return gradient(g, x.shape, *args, **words, **options)
 
-    return step
+OTHERS: dict[str, Callable[..., Call]] = {"max_pool_take": take, "max_unpool": unpool}
+"""Functions that are no pools and no gradients of them."""
 
 
 def cypool_call(w: Workload, x: np.ndarray, **options: Any) -> Call:
     """Return the call of cypool that does the whole of `w`."""
-    return both(w, x, **options) if w.grad else forward(w, x, **options)
+    return (OTHERS.get(w.op) or (both if w.grad else forward))(w, x, **options)
 
 
 def public_pools(names: Iterable[str]) -> dict[str, Callable[..., Call]]:
     """Return how to call each of the public functions `names` that pools; fail for one nobody thought of."""
     found: dict[str, Callable[..., Call]] = {}
     for name in names:
-        op, _, rest = name.partition("_pool")
         if name in NOT_POOLS or not callable(getattr(cypool, name)):
             continue
-        if op in ("max", "min", "avg", "sum", "lp") and rest in ("", "_grad"):
+        op, _, rest = name.partition("_pool")
+        if name in OTHERS:
+            found[name] = OTHERS[name]
+        elif op in MEMBERS and rest in ("", "_grad"):
             found[name] = partial(backward if rest else forward, op=op)
-        elif name == "max_pool_take":
-            found[name] = take
         else:
-            raise LookupError(f"cypool.{name} has no benchmark: say in benchmarks/common.py how to call it")
+            raise LookupError(f"cypool.{name} has no benchmark: add a line to MEMBERS or OTHERS in benchmarks/calls.py")
     return found

@@ -10,22 +10,26 @@ from typing import NamedTuple
 import numpy as np
 
 SEED = 20240229
+UNPOOL = "max_unpool"
+"""The one function that is no pool: it takes what a max pool of the row's array returns."""
 
 
 class Workload(NamedTuple):
     """One pool of one array; a row of the table."""
 
     group: str
-    op: str
+    op: str  # the public function's name without its "_pool"
     layout: str
     shape: tuple[int, ...]
-    kernel: int | tuple[int, ...]
+    kernel: int | tuple[int, ...] | None = None  # None: the whole axis
     stride: int | None = None  # the kernel, as in every library
     padding: int = 0
     dilation: int = 1
     dtype: str = "float32"
     order: str = "C"
     ceil_mode: bool = False
+    bins: int | tuple[int, ...] | None = None  # as output_size
+    norm: float = 2  # as norm_type
     indices: bool | str = False  # as return_indices
     grad: bool = False  # time the pool and its gradient together
     core: bool = False  # asv runs these; `make peers` runs all
@@ -33,12 +37,14 @@ class Workload(NamedTuple):
     @property
     def name(self) -> str:
         """All that tells this row from the others, in one line: names cannot rot or collide."""
-        kernel = self.kernel if isinstance(self.kernel, int) else "x".join(map(str, self.kernel))
-        said = [self.op, self.layout, "x".join(map(str, self.shape)), f"k{kernel}"]
+        said = [self.op, self.layout, by(self.shape)]
+        said += [] if self.kernel is None else [f"k{by(self.kernel)}"]
+        said += [] if self.bins is None else [f"to {by(self.bins)}"]
         said += [] if self.stride is None else [f"s{self.stride}"]
         said += [f"p{self.padding}"] if self.padding else []
         said += [f"d{self.dilation}"] if self.dilation > 1 else []
         said += ["ceil"] if self.ceil_mode else []
+        said += [f"norm={self.norm:g}"] if self.norm != 2 else []
         said += [self.dtype] if self.dtype != "float32" else []
         said += ["F"] if self.order == "F" else []
         said += [f"indices={self.indices}"] if self.indices else []
@@ -53,6 +59,8 @@ class Workload(NamedTuple):
     @property
     def kernels(self) -> tuple[int, ...]:
         """One kernel size per pooled axis."""
+        if self.kernel is None:
+            return tuple(self.shape[a] for a in self.axis)
         return self.kernel if isinstance(self.kernel, tuple) else (self.kernel,) * len(self.axis)
 
     @property
@@ -67,8 +75,13 @@ class Workload(NamedTuple):
 
     @property
     def out_shape(self) -> tuple[int, ...]:
-        """The shape of the result."""
+        """The shape of the pooled array."""
         shape = list(self.shape)
+        if self.bins is not None:
+            bins = self.bins if isinstance(self.bins, tuple) else (self.bins,) * len(self.axis)
+            for a, n in zip(self.axis, bins, strict=True):
+                shape[a] = n
+            return tuple(shape)
         for a, extent, s in zip(self.axis, self.extents, self.strides, strict=True):
             room = shape[a] + 2 * self.padding - extent
             count = room // s + 1
@@ -91,12 +104,24 @@ class Workload(NamedTuple):
         wide = self.op == "sum" and np.dtype(self.dtype).kind in "iu"  # sums of integers are 64 bits wide
         y = windows * (8 if wide else cell)
         indices = windows * {False: 0, True: 8, "window": 1}[self.indices]
-        return (x + y + indices, x + y + indices) if self.grad else (x, y + indices)
+        if self.grad:
+            return x + y + indices, x + y + indices
+        return (y + indices, x) if self.op == UNPOOL else (x, y + indices)
+
+    @property
+    def exact(self) -> bool:
+        """Whether cells of the input are what is returned, so that all libraries must agree to the bit."""
+        return ("max" in self.op or "min" in self.op) and not self.grad
 
     @property
     def array(self) -> np.ndarray:
         """The input: fresh, the same in every process, every page touched."""
         return data(self.shape, self.dtype, self.order)
+
+
+def by(sizes: int | tuple[int, ...]) -> str:
+    """Return sizes as they are spoken."""
+    return str(sizes) if isinstance(sizes, int) else "x".join(map(str, sizes))
 
 
 def data(shape: tuple[int, ...], dtype: str, order: str = "C", seed: int = SEED) -> np.ndarray:
@@ -232,6 +257,34 @@ WORKLOADS: tuple[Workload, ...] = (
     W("Gradient", "max", "NHWC", (8, 112, 112, 64), 3, 2, 1, indices="window", grad=True),
     W("Gradient", "avg", "NCHW", (8, 64, 112, 112), 2, 2, grad=True),
     W("Gradient", "max", "NCDHW", (2, 16, 32, 64, 64), 2, 2, indices="window", grad=True),
+    # The rest of the family
+    W("Adaptive", "adaptive_avg", "NCHW", (1, 256, 13, 13), bins=6),
+    W("Adaptive", "adaptive_avg", "NCHW", (8, 64, 112, 112), bins=7),
+    W("Adaptive", "adaptive_avg", "NHWC", (1, 56, 56, 64), bins=9),
+    W("Adaptive", "adaptive_avg", "NCDHW", (2, 16, 32, 64, 64), bins=(5, 9, 9)),
+    W("Adaptive", "adaptive_max", "NCHW", (1, 256, 13, 13), bins=6),
+    W("Adaptive", "adaptive_max", "NCHW", (8, 64, 112, 112), bins=7, indices=True),
+    W("Adaptive", "adaptive_max", "NCL", (16, 64, 4096), bins=100),
+    W("Adaptive", "adaptive_avg", "NCHW", (8, 64, 112, 112), bins=7, grad=True),
+    W("Adaptive", "adaptive_max", "NCHW", (8, 64, 112, 112), bins=7, indices="window", grad=True),
+    W("Global", "global_avg", "NCHW", (1, 2048, 7, 7)),
+    W("Global", "global_max", "NCHW", (1, 2048, 7, 7)),
+    W("Global", "global_avg", "NCHW", (8, 256, 56, 56)),
+    W("Global", "global_max", "NCHW", (8, 256, 56, 56)),
+    W("Global", "global_avg", "NHWC", (8, 56, 56, 256)),
+    W("Global", "global_max", "NHWC", (8, 56, 56, 256)),
+    W("Global", "global_lp", "NCHW", (8, 256, 56, 56)),
+    W("Global", "global_avg", "NCDHW", (2, 16, 32, 64, 64)),
+    W("Lp", "lp", "NCHW", (8, 64, 112, 112), 2, 2),
+    W("Lp", "lp", "NCHW", (1, 64, 56, 56), 3, 2),
+    W("Lp", "lp", "NCHW", (1, 64, 56, 56), 3, 2, norm=3),
+    W("Lp", "lp", "NCL", (16, 64, 4096), 4, 4),
+    W("Lp", "lp", "NCHW", (8, 64, 112, 112), 2, 2, grad=True),
+    W("Unpool", UNPOOL, "NCHW", (8, 64, 112, 112), 2, 2, indices=True),
+    W("Unpool", UNPOOL, "NCDHW", (2, 16, 32, 64, 64), 2, 2, indices=True),
+    W("Unpool", UNPOOL, "NCHW", (8, 64, 112, 112), 2, 2, indices=True, grad=True),
+    W("Fractional", "fractional_max", "NCHW", (8, 64, 112, 112), 2, bins=79),
+    W("Fractional", "fractional_max", "NCHW", (8, 64, 112, 112), 2, bins=79, indices=True),
     # Calls so small that only the way to the kernel counts
     W("Tiny", "max", "NCHW", (1, 8, 8, 8), 3, 2, 1, core=True),
     W("Tiny", "avg", "NCHW", (1, 8, 8, 8), 2),
