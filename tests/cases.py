@@ -93,6 +93,8 @@ CASES = (
     Case((90,), 17, 1, 0, 4),
     Case((90,), 8, 5, 11, 3),
     Case((3, 33), (33,)),
+    Case((3, 2), (3,), 2, ceil_mode=True),
+    Case((2, 4), (5,), 2, ceil_mode=True),
     Case((2, 2, 50), (3,), 2, 1),
     # two axes
     Case((1, 1), 1),

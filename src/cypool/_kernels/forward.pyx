@@ -841,7 +841,8 @@ cdef void _bare(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y
     cdef Py_ssize_t first = tile.column
     cdef Py_ssize_t end = tile.column + tile.columns
     cdef Py_ssize_t begin = min(max(first, (axis.low + axis.stride - 1) // axis.stride), end)
-    cdef Py_ssize_t stop = min(end, max(begin, (axis.size + axis.low - _extent(axis)) // axis.stride + 1))
+    # Divided after the stride is added: C rounds towards 0, and no window at all may be whole.
+    cdef Py_ssize_t stop = min(end, max(begin, (axis.size + axis.low - _extent(axis) + axis.stride) // axis.stride))
     cdef Py_ssize_t from_x, to
     tile.plane_to[0] = 0
     if begin < stop:
