@@ -1,5 +1,6 @@
 """Pooling of N-dimensional NumPy arrays, compiled and parallel."""
 
+from cypool import functional
 from cypool.dispatch import show_config
 from cypool.gradients import avg_pool_grad, max_pool_grad, max_pool_take, min_pool_grad, sum_pool_grad
 from cypool.pool import avg_pool, max_pool, min_pool, output_shape, sum_pool
@@ -10,6 +11,7 @@ __version__ = "0.1.0"
 __all__ = [
     "avg_pool",
     "avg_pool_grad",
+    "functional",
     "get_num_threads",
     "max_pool",
     "max_pool_grad",

@@ -1,0 +1,352 @@
+"""Pooling as `torch.nn.functional` has it, on NumPy arrays: ``import cypool.functional as F``.
+
+Names, order of arguments, defaults, indices, results and refusals are those of PyTorch 2.13 on a CPU: channels first,
+an ``input`` of shape (C, \\*spatial) or (N, C, \\*spatial), the same padding on both ends of an axis. What that takes
+beyond the core, and where it differs from it, is said in each docstring; everything else is in `cypool.max_pool` and
+its kin. Threads are those of `cypool.set_num_threads`.
+
+Each argument that is one integer per axis may be an integer, or a tuple or list of one or of as many as there are axes.
+What PyTorch refuses is refused, as ValueError or TypeError. One thing more is: a window of a dilated max that touches no
+cell, for which PyTorch makes up -inf and a position outside the array.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from cypool import arrays
+from cypool.gaps import has_nan
+from cypool.geometry import flag, integer
+from cypool.pool import avg_pool, max_pool, sum_pool
+
+__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+_ORDERED = (*_FLOATS, "int8", "int16", "int32", "int64", "uint8")
+
+
+def max_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Return the largest cell of each window of the last axis.
+
+    ``y[w] = max over t of input[w * stride - padding + t * dilation]``.
+
+    Parameters
+    ----------
+    input : array_like
+        Of shape (C, W) or (N, C, W), where N may be 0: a float dtype; with `return_indices` also uint8 or a signed
+        integer, as in PyTorch.
+    kernel_size : int or sequence of int
+        Cells of a window.
+    stride : int or sequence of int, optional
+        Cells from one window to the next; `kernel_size` if it is not given, or empty.
+    padding : int or sequence of int
+        Cells added at both ends, at most half of `kernel_size`, whatever the dilation. They never win.
+    dilation : int or sequence of int
+        Cells from one tap of a window to the next.
+    ceil_mode : bool
+        Whether a last window may hang over the end; it must start on a cell or in the low padding.
+    return_indices : bool
+        Also return where each maximum was.
+
+    Returns
+    -------
+    y : ndarray
+        The pooled array, of the dtype of `input`.
+    indices : ndarray
+        Only with `return_indices`: int64, the row-major position within the spatial axes. Of equal cells the first
+        counts, but of several NaNs the last; in `cypool.max_pool` it is the first.
+
+    Raises
+    ------
+    ValueError
+        `input` has another number of axes, or none of a size but N is 0; an argument is out of range or has a wrong
+        number of entries; there is no window; a window touches no cell.
+    TypeError
+        An argument or the dtype of `input` is of a wrong kind.
+
+    See Also
+    --------
+    cypool.max_pool
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.max_pool1d.html
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.max_pool1d([[3.0, 1, 4, 1, 5, 9]], 3, 2, return_indices=True)
+    (array([[4., 5.]]), array([[2, 4]]))
+    """
+    return _max(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Return the largest cell of each window of the last two axes.
+
+    Parameters, results and errors are those of `max_pool1d`, for an `input` of shape (C, H, W) or (N, C, H, W), a
+    float, uint8 or signed integer dtype.
+
+    See Also
+    --------
+    max_pool1d, cypool.max_pool
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.max_pool2d([[[1, 5, 2, 0], [3, 4, 8, 1]]], 2)
+    array([[[5, 8]]])
+    """
+    return _max(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """Return the largest cell of each window of the last three axes.
+
+    Parameters, results and errors are those of `max_pool1d`, for an `input` of shape (C, D, H, W) or (N, C, D, H, W),
+    a float, uint8 or signed integer dtype.
+
+    See Also
+    --------
+    max_pool1d, cypool.max_pool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> F.max_pool3d(np.arange(64.0).reshape(1, 4, 4, 4), (4, 2, 2))
+    array([[[[53., 55.],
+             [61., 63.]]]])
+    """
+    return _max(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def avg_pool1d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> np.ndarray:
+    """Return the mean of each window of the last axis.
+
+    ``y[w] = sum over t of input[w * stride - padding + t], divided by the number of taps that count``.
+
+    Parameters
+    ----------
+    input : array_like
+        Of shape (C, W) or (N, C, W), where N may be 0: a float dtype or int64; other integers are refused, as in
+        PyTorch, while `cypool.avg_pool` takes them.
+    kernel_size, stride, padding, ceil_mode
+        As for `max_pool1d`. Padding adds 0.
+    count_include_pad : bool
+        Whether taps in the padding count. What hangs over it in `ceil_mode` never does.
+
+    Returns
+    -------
+    ndarray
+        The pooled array, of the dtype of `input`. The mean of int64 is int64, its fraction cut off (towards 0);
+        `cypool.avg_pool` gives float64, or rounds half to even. float16 and bfloat16 are added up in float32.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `max_pool1d`.
+
+    See Also
+    --------
+    cypool.avg_pool
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.avg_pool1d.html
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.avg_pool1d([[0.0, 1, 2, 3, 4]], 3, 1, 1)
+    array([[0.33333333, 1.        , 2.        , 3.        , 2.33333333]])
+    >>> F.avg_pool1d([[-3, 0, 3, 4]], 2)
+    array([[-1,  3]])
+    """
+    return _avg(1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None)
+
+
+def avg_pool2d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> np.ndarray:
+    """Return the mean of each window of the last two axes.
+
+    Parameters, results and errors are those of `avg_pool1d`, for an `input` of shape (C, H, W) or (N, C, H, W).
+    `divisor_override` is what each sum is divided by instead: any integer but 0, also a negative one, which
+    `cypool.avg_pool` refuses.
+
+    See Also
+    --------
+    avg_pool1d, cypool.avg_pool
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.avg_pool2d([[[1.0, 5, 2, 0], [3, 4, 8, 1]]], 2)
+    array([[[3.25, 2.75]]])
+    """
+    return _avg(2, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(
+    input: Any,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> np.ndarray:
+    """Return the mean of each window of the last three axes.
+
+    Parameters, results and errors are those of `avg_pool2d`, for an `input` of shape (C, D, H, W) or (N, C, D, H, W),
+    of dtype float32, float64 or int64. As in PyTorch, a `kernel_size` larger than the input without its padding is
+    refused.
+
+    See Also
+    --------
+    avg_pool2d, cypool.avg_pool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> F.avg_pool3d(np.arange(64.0).reshape(1, 4, 4, 4), (4, 2, 2))
+    array([[[[26.5, 28.5],
+             [34.5, 36.5]]]])
+    """
+    return _avg(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+# --- the same for every number of axes ---------------------------------------------------------------------------
+
+
+def _max(
+    n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, return_indices: Any
+) -> Any:
+    x = _array(input, n, _FLOATS if n == 1 and not return_indices else _ORDERED)
+    window = _window(n, kernel_size, stride, padding, ceil_mode, dilation)
+    if not return_indices:
+        return max_pool(x, **window)
+    y, indices = max_pool(x, **window, return_indices=True)
+    if has_nan(y):
+        # The last NaN is the greatest position of one.
+        spatial = x.shape[-n:]
+        places = np.broadcast_to(np.arange(prod(spatial)).reshape(spatial), x.shape)
+        last = max_pool(places, **window, where=np.isnan(x), fill_value=-1)
+        np.copyto(indices, last, where=np.isnan(y))
+    return y, indices
+
+
+def _avg(
+    n: int, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, include: Any, divisor: Any
+) -> np.ndarray:
+    x = _array(input, n, ("float32", "float64", "int64") if n == 3 else (*_FLOATS, "int64"))
+    window = _window(n, kernel_size, stride, padding, ceil_mode)
+    include = flag("count_include_pad", include)
+    if n == 3 and any(k > size for k, size in zip(window["kernel_size"], x.shape[-3:], strict=True)):
+        raise ValueError(
+            f"kernel_size must be at most the input's size {x.shape[-3:]}, padding not counted, got {kernel_size!r}"
+        )
+    if divisor is not None and integer("divisor_override", divisor, -(2**63)) == 0:
+        raise ValueError("divisor_override must not be 0, got 0")
+    if x.dtype.kind == "i":
+        y = sum_pool(x, **window)
+        y, rest = np.divmod(y, _taps(y.shape, x.shape, window, include) if divisor is None else divisor)
+        y += (rest != 0) & (y < 0)
+        return y
+    y = avg_pool(x, **window, count_include_pad=include, divisor_override=None if divisor is None else abs(divisor))
+    return -y if divisor is not None and divisor < 0 else y
+
+
+def _taps(pooled: tuple[int, ...], shape: tuple[int, ...], window: dict[str, Any], include: bool) -> np.ndarray:
+    """Return how many taps of each window count."""
+    result = np.array(1)
+    for a, k, s, p in zip(window["axis"], window["kernel_size"], window["stride"], window["padding"], strict=True):
+        first = np.arange(pooled[a]) * s - p
+        end = np.minimum(first + k, shape[a] + p)
+        if not include:
+            first, end = np.maximum(first, 0), np.minimum(end, shape[a])
+        result = np.multiply.outer(result, end - first)
+    return result
+
+
+# --- what PyTorch allows -----------------------------------------------------------------------------------------
+
+
+def _array(input: Any, n: int, dtypes: tuple[str, ...]) -> np.ndarray:
+    """Return `input` as an array of channels with `n` spatial axes, with or without a batch."""
+    x = arrays.array(input)
+    if x.ndim not in (n + 1, n + 2):
+        raise ValueError(
+            f"input must have {n} spatial axes after (C,) or (N, C), {n + 1} or {n + 2} in all, got shape {x.shape}"
+        )
+    if 0 in x.shape[-n - 1 :]:
+        raise ValueError(f"input must have a cell along every axis but the batch's, got shape {x.shape}")
+    if x.dtype.name not in dtypes:
+        raise TypeError(f"input must have one of the dtypes {', '.join(dtypes)}, got {x.dtype}: convert it with astype")
+    return x
+
+
+def _window(n: int, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, dilation: Any = 1) -> dict[str, Any]:
+    """Return the core's window arguments for the last `n` axes."""
+    kernel = _per_axis("kernel_size", kernel_size, n, 1)
+    pads = _per_axis("padding", padding, n, 0)
+    if any(p > k // 2 for k, p in zip(kernel, pads, strict=True)):
+        raise ValueError(f"padding must be at most half of kernel_size={kernel_size!r}, got {padding!r}")
+    absent = stride is None or (stride in ((), []))
+    return {
+        "kernel_size": kernel,
+        "stride": kernel if absent else _per_axis("stride", stride, n, 1),
+        "padding": pads,
+        "dilation": _per_axis("dilation", dilation, n, 1),
+        "axis": tuple(range(-n, 0)),
+        "ceil_mode": flag("ceil_mode", ceil_mode),
+    }
+
+
+def _per_axis(name: str, value: Any, n: int, least: int) -> tuple[int, ...]:
+    """Return an argument as one integer for each of `n` axes."""
+    given = value if isinstance(value, (tuple, list)) else [value]
+    if len(given) not in (1, n):
+        raise ValueError(f"{name} must be an integer or a sequence of 1 or {n} of them, got {value!r}")
+    every = tuple(integer(name, v, least) for v in given)
+    return every if len(every) == n else every * n

@@ -1,0 +1,299 @@
+"""`cypool.functional` does what `torch.nn.functional` does, and refuses what that refuses.
+
+Without torch the specification says what is to be expected, of the cases that are listed here.
+"""
+
+import importlib
+import inspect
+import itertools
+
+import numpy as np
+import pytest
+from cases import dtype_of, finite, ordered, seed
+from compare import assert_same, assert_same_numbers, assert_within
+
+import cypool.functional as F
+from cypool import reference
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
+REFUSED = ("bool", "uint16", "uint32", "uint64", "complex64", "datetime64[s]", "timedelta64[ns]")
+NAMES = [f"{op}_pool{n}d" for op in ("max", "avg") for n in (1, 2, 3)]
+
+
+def axes_of(name):
+    return int(name[-2])
+
+
+def averaged(name):
+    """The dtypes that are averaged along that many axes."""
+    return ("float32", "float64", "int64") if axes_of(name) == 3 else (*FLOATS, "int64")
+
+
+class Torch:
+    """`torch.nn.functional` for NumPy arrays."""
+
+    def __init__(self):
+        self.torch = pytest.importorskip("torch")
+        self.functional = importlib.import_module("torch.nn.functional")
+
+    def tensor(self, x):
+        if isinstance(x, np.ndarray) and x.dtype.name == "bfloat16":
+            return self.torch.from_numpy(x.view(np.int16)).view(self.torch.bfloat16)
+        return self.torch.from_numpy(x) if isinstance(x, np.ndarray) else x
+
+    def array(self, tensor):
+        if tensor.dtype == self.torch.bfloat16:
+            return tensor.view(self.torch.int16).numpy().view(dtype_of("bfloat16"))
+        return tensor.numpy()
+
+    def __call__(self, name, *arguments, **options):
+        result = getattr(self.functional, name)(*map(self.tensor, arguments), **options)
+        return tuple(map(self.array, result)) if isinstance(result, tuple) else self.array(result)
+
+
+class Specification:
+    """The same by reference.py and what the docstrings add to it."""
+
+    def __call__(self, name, x, *arguments, **options):
+        window, rest = self.window(name, *arguments, **options)
+        return getattr(self, name[:-2])(x, window, **rest)
+
+    def window(self, name, *arguments, **options):
+        n = axes_of(name)
+        given = inspect.signature(getattr(F, name)).bind(None, *arguments, **options)
+        given.apply_defaults()
+        window, rest = {"axis": tuple(range(-n, 0))}, {}
+        for key, value in list(given.arguments.items())[1:]:
+            if key in ("return_indices", "count_include_pad", "divisor_override"):
+                rest[key] = value
+            else:
+                window[key] = tuple(value) * n if isinstance(value, tuple) and len(value) == 1 else value
+        window["stride"] = window["stride"] or None
+        return window, rest
+
+    def max_pool(self, x, window, return_indices):
+        y, indices = reference.max_pool(x, **window, return_indices=True)
+        if np.isnan(y).any():
+            spatial = [x.shape[a] for a in window["axis"]]
+            places = np.broadcast_to(np.arange(np.prod(spatial)).reshape(spatial), x.shape)
+            last = reference.max_pool(places, **window, where=np.isnan(x), fill_value=-1)
+            indices = np.where(np.isnan(y), last, indices)
+        return (y, indices) if return_indices else y
+
+    def avg_pool(self, x, window, **options):
+        whole = x.dtype.kind == "i"
+        y = reference.avg_pool(x.astype(np.float64) if whole else x, **window, **options)
+        return np.trunc(y).astype(x.dtype) if whole else y
+
+
+@pytest.fixture(params=[Specification, Torch], ids=["reference", "torch"])
+def oracle(request):
+    return request.param()
+
+
+# (spatial shape, kernel_size, stride, padding, dilation, ceil_mode)
+WINDOWS = (
+    ((9,), 2, None, 0, 1, False),
+    ((9,), (3,), (2,), (1,), (1,), False),
+    ((10,), 4, 3, 2, 1, True),
+    ((13,), 3, 2, 1, 4, True),
+    ((2,), 3, 2, 0, 1, True),
+    ((7, 8), 3, 2, 1, 1, False),
+    ((7, 8), (3, 2), (), 0, 1, True),
+    ((6, 5), (2, 3), (1, 2), (1, 0), (2, 1), False),
+    ((9, 7), 4, 4, 2, 1, True),
+    ((9, 7), (4,), (4,), (2,), (1,), True),
+    ((5, 6, 7), 2, 2, 0, 1, False),
+    ((5, 6, 7), 3, 2, 1, 1, True),
+    ((4, 6, 5), (2, 3, 1), (1, 2, 3), (1, 0, 0), (1, 2, 1), False),
+)
+windows = pytest.mark.parametrize("window", WINDOWS, ids=str)
+batched = pytest.mark.parametrize("lead", [(2, 3), (3,), (0, 2)], ids=["batch", "no batch", "empty batch"])
+
+
+@windows
+@batched
+def test_max(oracle, window, lead):
+    spatial, *arguments = window
+    name = f"max_pool{len(spatial)}d"
+    for dtype in (*FLOATS, *INTEGERS):
+        x = ordered((*lead, *spatial), dtype)
+        want = oracle(name, x, *arguments, return_indices=True)
+        for a, b in zip(getattr(F, name)(x, *arguments, return_indices=True), want, strict=True):
+            assert_same(a, b)
+        if len(spatial) > 1 or dtype in FLOATS:
+            assert_same(getattr(F, name)(x, *arguments), oracle(name, x, *arguments))
+
+
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+@windows
+@batched
+@pytest.mark.parametrize("include", [True, False])
+def test_avg(oracle, window, lead, include):
+    spatial, kernel, stride, padding, _, ceil = window
+    name = f"avg_pool{len(spatial)}d"
+    pool = getattr(F, name)
+    arguments = kernel, stride, padding, ceil, include
+    shape = *lead, *spatial
+    whole = seed(shape).integers(-99, 100, shape)
+    assert_same(pool(whole, *arguments), oracle(name, whole, *arguments))
+    for dtype, eps in EPS.items():
+        if dtype in averaged(name):
+            x = finite(shape, dtype)
+            bound = 8 * eps * pool(np.abs(x).astype(np.float64), *arguments)
+            assert_within(pool(x, *arguments), oracle(name, x, *arguments), bound)
+
+
+@pytest.mark.parametrize("divisor", [5, 1, -3])
+@pytest.mark.parametrize("dtype", ["float64", "int64"])
+@pytest.mark.parametrize("spatial", [(7, 8), (4, 5, 6)], ids=str)
+def test_divisor_override(oracle, divisor, dtype, spatial):
+    x = seed(spatial, dtype).integers(-99, 100, (2, *spatial)).astype(dtype)
+    name = f"avg_pool{len(spatial)}d"
+    options = {"ceil_mode": True, "divisor_override": divisor}
+    if isinstance(oracle, Specification):
+        total = reference.sum_pool(x, (3,) * len(spatial), 2, 1, ceil_mode=True)
+        want = np.trunc(total / divisor).astype(dtype) if dtype == "int64" else total / divisor
+    else:
+        want = oracle(name, x, 3, 2, 1, **options)
+    got = getattr(F, name)(x, 3, 2, 1, **options)
+    (assert_same if dtype == "int64" else np.testing.assert_allclose)(got, want)
+
+
+def test_sums_of_int64_wrap_around(oracle):
+    """The mean of two numbers past 2**62 has another sign, as in PyTorch."""
+    x = np.array([[2**62 + 1, 2**62 + 2, -7, 4]])
+    want = np.array([[-(2**62) + 2, -1]])
+    if isinstance(oracle, Torch):
+        assert_same(oracle("avg_pool1d", x, 2), want)
+    assert_same(F.avg_pool1d(x, 2), want)
+
+
+def test_the_last_nan_counts(oracle):
+    for n, dtype in itertools.product((1, 2, 3), FLOATS):
+        x = np.array([1, np.nan, 2, np.nan, 3, 0]).astype(dtype_of(dtype)).reshape((1,) * n + (6,))
+        kernel = (1,) * (n - 1) + (6,)
+        for one in (F.__dict__[f"max_pool{n}d"], lambda *a, n=n, **k: oracle(f"max_pool{n}d", *a, **k)):
+            y, index = one(x, kernel, return_indices=True)
+            assert np.isnan(y).all()
+            assert index.item() == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_signature(name):
+    """As PyTorch's documentation has it; its functions are built in, so there is none to ask."""
+    n = axes_of(name)
+    tail = {
+        "max": "dilation=1, ceil_mode=False, return_indices=False",
+        "avg": "ceil_mode=False, count_include_pad=True" + (", divisor_override=None" if n > 1 else ""),
+    }[name[:3]]
+    want = inspect.signature(eval(f"lambda input, kernel_size, stride=None, padding=0, {tail}: 0")).parameters
+    got = inspect.signature(getattr(F, name)).parameters
+    assert [p.replace(annotation=p.empty) for p in got.values()] == list(want.values())
+
+
+def test_names():
+    assert [*F.__all__] == sorted(NAMES)
+
+
+# ---------------------------------------------------------------------------------------------- refusals
+
+ONES = {n: np.ones((2, 3) + (6,) * n, np.float32) for n in (1, 2, 3)}
+GOOD = {"kernel_size": 3, "stride": 2}
+
+# argument, value, which functions have it, what the message says
+WRONG = (
+    *(("kernel_size", v, "") for v in (0, -1, 2.0, True, None, "2", (), (2.0,), 7, (2,) * 4, np.array([2]))),
+    *(("stride", v, "") for v in (0, -1, 2.0, True, "2", (2,) * 4)),
+    *(("padding", v, "") for v in (2, -1, 1.0, True, None, "same", (), (2,), (1,) * 4, ((1, 1),))),
+    *(("dilation", v, "max") for v in (0, -1, 2.0, None, "2", (), (1,) * 4)),
+    *(("ceil_mode", v, "") for v in (None, 1, "yes")),
+    *(("count_include_pad", v, "avg") for v in (None, 1, "yes")),
+    *(("divisor_override", v, "avg_pool2d avg_pool3d") for v in (0, 2.5, "2")),
+)
+
+
+def refused(oracle, name, *arguments, match="", **options):
+    if isinstance(oracle, Torch):
+        with pytest.raises((RuntimeError, TypeError, ValueError, IndexError)):
+            oracle(name, *arguments, **options)
+    with pytest.raises((ValueError, TypeError), match=match):
+        getattr(F, name)(*arguments, **options)
+
+
+@pytest.mark.parametrize(("argument", "value", "where"), WRONG, ids=repr)
+def test_wrong_arguments(oracle, argument, value, where):
+    for name in NAMES:
+        if name in where or name.startswith(where):
+            refused(oracle, name, ONES[axes_of(name)], **GOOD | {argument: value}, match=rf"(?s)\b{argument}\b")
+
+
+def test_too_many_entries(oracle):
+    for name in NAMES:
+        n = axes_of(name)
+        for argument in ("kernel_size", "stride", "padding", *(["dilation"] if name.startswith("max") else [])):
+            value = (1,) * (n - 1 if n == 3 else n + 1)
+            refused(oracle, name, ONES[n], **GOOD | {argument: value}, match=rf"{argument} .*\(1, 1")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wrong_inputs(oracle, name):
+    n = axes_of(name)
+    six = (6,) * n
+    for shape in (six, (1, 2, 3, *six), (2, 0, *six), (0, *six), (2, 3, *six[1:], 0)):
+        refused(
+            oracle,
+            name,
+            np.ones(shape, np.float32),
+            2,
+            match=rf"input.*{shape}".replace("(", r"\(").replace(")", r"\)"),
+        )
+    allowed = averaged(name) if name.startswith("avg") else (*FLOATS, *(INTEGERS if n > 1 else ()))
+    for dtype in {*FLOATS, *INTEGERS, *REFUSED}.difference(allowed):
+        refused(oracle, name, np.ones((3, *six)).astype(dtype_of(dtype)), 2, match=f"input.*{dtype[:8]}")
+
+
+def test_integers_with_indices(oracle):
+    """max_pool1d takes them only then; bool and the like never."""
+    for dtype in REFUSED:
+        refused(oracle, "max_pool1d", np.ones((3, 6)).astype(dtype), 2, return_indices=True, match="input")
+
+
+def test_padding_does_not_enlarge_the_input_of_avg_pool3d(oracle):
+    refused(oracle, "avg_pool3d", ONES[3], 7, 1, 1, match="kernel_size.*7")
+    assert F.avg_pool2d(ONES[2], 7, 1, 1).shape == (2, 3, 2, 2)
+
+
+def test_a_window_without_a_cell_is_refused():
+    with pytest.raises(ValueError, match="touches no cell"):
+        F.max_pool1d(np.ones((1, 2)), 2, 1, 1, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_that_torch_allows_is_allowed(name):
+    """A sweep over small windows: the same shape, or both refuse."""
+    torch = Torch()
+    n = axes_of(name)
+    dilations = (1, 2, 3) if name.startswith("max") else (1,)
+    for size, k, s, p, d, ceil in itertools.product(
+        (1, 2, 4), (1, 2, 3, 5), (1, 2, 3), (0, 1, 2), dilations, (True, False)
+    ):
+        x = seed(size, k, s, p).standard_normal((1,) + (size,) * n)
+        options = {"ceil_mode": ceil}
+        arguments = (k, s, p, d) if name.startswith("max") else (k, s, p)
+        try:
+            want = torch(name, x, *arguments, **options)
+        except RuntimeError:
+            with pytest.raises(ValueError, match=r"\w"):
+                getattr(F, name)(x, *arguments, **options)
+            continue
+        if np.isinf(want).any():
+            continue
+        got = getattr(F, name)(x, *arguments, **options)
+        if name.startswith("max"):
+            assert_same_numbers(got, want)
+        else:
+            np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)
