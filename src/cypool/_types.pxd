@@ -107,10 +107,16 @@ ctypedef fused code_t:
     int32_t
     int64_t
 
-# The lanes of a gradient.
+# The lanes of a gradient, and what its arrays hold.
 ctypedef fused real_t:
     float
     double
+
+ctypedef fused share_t:
+    float
+    double
+    half_t
+    brain_t
 
 # What an array of indices that we are given holds.
 ctypedef fused given_index_t:

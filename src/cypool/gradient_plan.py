@@ -32,6 +32,7 @@ class Request(NamedTuple):
     """What a call wants done; types are places in `plan.TYPES`."""
 
     mode: int
+    type: int
     lane_type: int
     index_type: int
     flat: bool

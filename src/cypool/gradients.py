@@ -13,7 +13,8 @@ from cypool.gradient_plan import CHOOSE, SCATTER, SUM, TAKE, Request, follows, p
 from cypool.plan import TYPES
 
 _NO_INDICES = np.empty(0, np.uint8)
-_SHARES = tuple(np.dtype(name) for name in ("f4", "f8", "c8", "c16"))
+_LANES = {"f2": "f4", "bfloat16": "f4", "f4": "f4", "f8": "f8"}
+"""What a gradient may be made of, and what it is added up in."""
 
 
 def max_pool_grad(
@@ -38,7 +39,8 @@ def max_pool_grad(
     Parameters
     ----------
     grad : array_like
-        The gradient with respect to the result of the pool, of the result's shape: float32 or float64.
+        The gradient with respect to the result of the pool, of the result's shape: float16, bfloat16, float32
+        or float64.
     indices : array_like
         The indices that the pool returned, of the same shape. Signed integers are positions within the pooled axes
         (``return_indices=True``) and -1 is none; unsigned ones are offsets within the window ("window") and the
@@ -57,7 +59,8 @@ def max_pool_grad(
     ndarray
         The gradient, of the given shape and the dtype of `grad`; in C order, or in Fortran order if `grad` is. The
         shares of a cell are added in an order that depends on the window arguments and the memory order of the
-        result, never on threads; for windows of more than 64 cells in double precision.
+        result, never on threads: in float32 for float16 and bfloat16, for windows of more than 64 cells in float64,
+        and else in the dtype itself.
 
     Raises
     ------
@@ -203,7 +206,8 @@ def avg_pool_grad(
     Parameters
     ----------
     grad : array_like
-        The gradient with respect to the result of the pool, of the result's shape: float32, float64, or complex.
+        The gradient with respect to the result of the pool, of the result's shape: float16, bfloat16, float32,
+        float64, complex64 or complex128.
     shape : sequence of int
         The shape of the pool's input.
     kernel_size, stride, padding, dilation, axis, ceil_mode, count_include_pad, divisor_override
@@ -215,7 +219,8 @@ def avg_pool_grad(
     -------
     ndarray
         The gradient, of the given shape and the dtype of `grad`; in C order, or in Fortran order if `grad` is. A sum
-        over n windows is within ``(log2(n) + 3) * eps * sum(abs(grad / divisor))``.
+        over n windows is within ``(log2(n) + 3) * eps * sum(abs(grad / divisor))``; float16 and bfloat16 are added up
+        in float32.
 
     Raises
     ------
@@ -343,10 +348,10 @@ def _prepare(
     if name == "take":
         dtypes.kind_of(dtype)
         shape = source
-    elif dtype not in _SHARES or (dtype.kind == "c" and indices is not None):
+    elif dtypes.name_of(dtype) not in _LANES or (dtype.kind == "c" and indices is not None):
         raise TypeError(
-            f"grad must have dtype float32 or float64{' or be complex' if indices is None else ''}, got {dtype}: "
-            "convert it with grad.astype"
+            "grad must have dtype float16, bfloat16, float32 or float64"
+            f"{' or be complex' if indices is None else ''}, got {dtype}: convert it with grad.astype"
         )
     assert shape is not None
     found = windows(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
@@ -384,8 +389,9 @@ def _prepare(
     if not empty:
         parts = 2 if dtype.kind == "c" else 1
         # What is taken has the bytes of a cell and no arithmetic.
-        lane = f"u{dtype.itemsize // parts}" if name == "take" else dtypes.name_of(dtype)
-        request = Request(mode, TYPES.index(lane), TYPES.index(dtypes.name_of(z_dtype)), flat, counted, padded)
+        cell = f"u{dtype.itemsize // parts}" if name == "take" else dtypes.name_of(dtype)
+        types = [TYPES.index(t) for t in (cell, _LANES.get(cell, cell), dtypes.name_of(z_dtype))]
+        request = Request(mode, *types, flat, counted, padded)
         strides_of: list[Sequence[int]] = [x_strides, g_strides, z_strides]
         starts = [arrays.start_of(n, by) for n, by in zip((result, source, pooled), strides_of, strict=True)]
         if parts == 2:

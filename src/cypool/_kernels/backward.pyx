@@ -26,8 +26,8 @@ from cypool._kernels.shares cimport choose, interleave, known, load_codes, load_
 from cypool._kernels.shares cimport scatter, store_sums, take
 from cypool._kernels.shares cimport choose_f, interleave_f, known_f, load_codes_f, load_shares_f, repeat_f, scatter_f
 from cypool._kernels.shares cimport store_sums_f, take_f
-from cypool._types cimport F4, F8
-from cypool._types cimport bits_t, code_t, real_t
+from cypool._types cimport BRAIN, F4, F8, HALF
+from cypool._types cimport brain_t, code_t, half_t, real_t, share_t
 
 cdef enum:
     MAX_AXES = 64
@@ -73,7 +73,7 @@ cdef struct Outer:
     Py_ssize_t strides[3]
 
 cdef struct Head:
-    Py_ssize_t mode, lane_type, index_type, flat, counted, padded
+    Py_ssize_t mode, type, lane_type, index_type, flat, counted, padded
     Py_ssize_t starts[3]
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[3]
@@ -85,7 +85,7 @@ cdef struct Job:
     Head head
     Steps steps
     double divisor              # 0: shares are not divided
-    Py_ssize_t bytes, index_bytes
+    Py_ssize_t bytes, array_bytes, index_bytes  # of a lane, of a cell in an array, of an index
     const Axis* axes
     const Outer* outer
 
@@ -323,7 +323,7 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
             if not dry:
                 job.steps.load_shares(
                     tile.shares + to * job.bytes,
-                    _read_cells(g, from_g, from_g + (length - 1) * step_g + (tile.lanes - 1) * lane_g, job.bytes),
+                    _read_cells(g, from_g, from_g + (length - 1) * step_g + (tile.lanes - 1) * lane_g, job.array_bytes),
                     length, step_g, tile.lanes, lane_g, tile.counts if head.counted else NULL, count)
             if head.mode == CHOOSE:
                 job.steps.load_codes(
@@ -613,7 +613,7 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
             for a in range(last):
                 to += ((tile.first[a] + index[a]) * job.axes[a].stride + tile.phase[a]) * job.axes[a].strides[<int>OUT]
                 place += index[a] * tile.pitch[a]
-            row = _cells(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.bytes)
+            row = _cells(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes)
             if end:
                 job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride, cells,
                                  tile.lanes)
@@ -692,11 +692,11 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
     if dry or failed:
         return failed
     if head.mode == TAKE:
-        job.steps.take(_cells(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.bytes), step, lane_step,
+        job.steps.take(_cells(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
                        <const char*>&g[0], tile.places, n, tile.lanes)
     else:
         job.steps.load_shares(
-            tile.shares, _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.bytes), n, step,
+            tile.shares, _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), n, step,
             tile.lanes, lane_step, NULL, 0)
         job.steps.scatter(tile.sums, tile.shares, tile.places, n * tile.lanes)
     return 0
@@ -753,7 +753,7 @@ cdef void _store_sums(const Job* job, Tile* tile, Py_ssize_t plane, uint8_t[::1]
             to += (tile.first[a] + index[a]) * job.axes[a].strides[<int>OUT]
             place += index[a] * tile.pitch[a]
         job.steps.store_sums(
-            _cells(x, to, to + (tile.count[last] - 1) * step + (tile.lanes - 1) * lane_step, job.bytes),
+            _cells(x, to, to + (tile.count[last] - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
             step, lane_step, tile.sums + place, tile.count[last], tile.lanes)
         if not _step(index, zero, tile.count, last):
             return
@@ -768,37 +768,53 @@ cdef void _read(Job* job, const Py_ssize_t* table, double divisor):
     job.axes = <const Axis*>(table + sizeof(Head) // sizeof(Py_ssize_t))
     job.outer = <const Outer*>(job.axes + job.head.n_axes)
     job.bytes = _bytes(job.head.lane_type)
+    job.array_bytes = _bytes(job.head.type)
     job.index_bytes = _bytes(job.head.index_type)
-    if job.head.lane_type == F4:
-        _reals(job, <float*>NULL)
-    elif job.head.lane_type == F8:
-        _reals(job, <double*>NULL)
+    if job.head.type == F4:
+        _shares(job, <float*>NULL)
+    elif job.head.type == F8:
+        _shares(job, <double*>NULL)
+    elif job.head.type == HALF:
+        _shares(job, <half_t*>NULL)
+    elif job.head.type == BRAIN:
+        _shares(job, <brain_t*>NULL)
     # Followed one by one, codes are int64; else as wide as the shares.
     if job.bytes == 4 and job.head.mode == CHOOSE:
         _codes(job, <int32_t*>NULL)
     else:
         _codes(job, <int64_t*>NULL)
     if job.bytes == 1:
-        _copies(job, <uint8_t*>NULL)
+        job.steps.take = <take_f><void*>take[uint8_t]
     elif job.bytes == 2:
-        _copies(job, <uint16_t*>NULL)
+        job.steps.take = <take_f><void*>take[uint16_t]
     elif job.bytes == 4:
-        _copies(job, <uint32_t*>NULL)
+        job.steps.take = <take_f><void*>take[uint32_t]
     else:
-        _copies(job, <uint64_t*>NULL)
+        job.steps.take = <take_f><void*>take[uint64_t]
 
 
 cdef Py_ssize_t _bytes(Py_ssize_t type) noexcept:
+    if type == HALF or type == BRAIN:
+        return 2
     if type == F8:
         return 8
     return 4 if type == F4 else <Py_ssize_t>1 << type % 4
 
 
-cdef void _reals(Job* job, real_t* lane) noexcept:
+cdef void _shares(Job* job, share_t* cell) noexcept:
+    if share_t is double:
+        _lanes(job, cell, <double*>NULL)
+    else:
+        _lanes(job, cell, <float*>NULL)
+
+
+cdef void _lanes(Job* job, share_t* cell, real_t* lane) noexcept:
     job.steps.combine = cypool_sum[job.head.lane_type]
-    job.steps.load_shares = <load_shares_f><void*>load_shares[real_t]
+    job.steps.load_shares = <load_shares_f><void*>load_shares[real_t, share_t]
+    job.steps.interleave = <interleave_f><void*>interleave[share_t, real_t]
+    job.steps.repeat = <repeat_f><void*>repeat[share_t, real_t]
     job.steps.scatter = <scatter_f><void*>scatter[real_t]
-    job.steps.store_sums = <store_sums_f><void*>store_sums[real_t]
+    job.steps.store_sums = <store_sums_f><void*>store_sums[share_t]
     if real_t is float:
         job.steps.choose = <choose_f><void*>choose[float, int32_t]
     else:
@@ -814,9 +830,3 @@ cdef void _codes(Job* job, code_t* code) noexcept:
         <load_codes_f><void*>load_codes[code_t, uint32_t], <load_codes_f><void*>load_codes[code_t, uint64_t]]
     job.steps.load_codes = loads[job.head.index_type]
     job.steps.known = <known_f><void*>known[code_t]
-
-
-cdef void _copies(Job* job, bits_t* cell) noexcept:
-    job.steps.interleave = <interleave_f><void*>interleave[bits_t]
-    job.steps.repeat = <repeat_f><void*>repeat[bits_t]
-    job.steps.take = <take_f><void*>take[bits_t]

@@ -5,9 +5,10 @@ is read. An index in scratch is a code: what its window's taps are numbered by, 
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t, uint16_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
-from cypool._types cimport bits_t, code_t, given_index_t, real_t
+from cypool._kernels.rows cimport cell, lane
+from cypool._types cimport bits_t, code_t, given_index_t, real_t, share_t
 
 cdef enum:
     NONE = -1
@@ -36,7 +37,7 @@ ctypedef void (*take_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const 
 
 # --- from the arrays --------------------------------------------------------------------------------------------
 
-cdef inline void load_shares(real_t* restrict out, const real_t* src, Py_ssize_t length, Py_ssize_t step,
+cdef inline void load_shares(real_t* restrict out, const share_t* src, Py_ssize_t length, Py_ssize_t step,
                              Py_ssize_t lanes, Py_ssize_t lane_step, const double* counts,
                              double count) noexcept nogil:
     """out[i, j] = src[i * step + j * lane_step], over counts[i] * count if there is a count."""
@@ -45,17 +46,18 @@ cdef inline void load_shares(real_t* restrict out, const real_t* src, Py_ssize_t
         length, lanes, step = length * lanes, 1, 1
     if lanes == 1 and step == 1:
         if count == 0:
-            memcpy(out, src, length * sizeof(real_t))
+            for i in range(length):
+                out[i] = lane(out, src[i])
         elif counts == NULL:
             for i in range(length):
-                out[i] = src[i] / <real_t>count
+                out[i] = lane(out, src[i]) / <real_t>count
         else:
             for i in range(length):
-                out[i] = src[i] / <real_t>(counts[i] * count)
+                out[i] = lane(out, src[i]) / <real_t>(counts[i] * count)
     else:
         for i in range(length):
             for j in range(lanes):
-                out[i * lanes + j] = src[i * step + j * lane_step]
+                out[i * lanes + j] = lane(out, src[i * step + j * lane_step])
                 if counts != NULL:
                     out[i * lanes + j] /= <real_t>(counts[i] * count)
                 elif count != 0:
@@ -232,14 +234,14 @@ cdef inline void choose4_into(real_t* restrict out, const real_t* a, const code_
 
 # --- to the arrays ----------------------------------------------------------------------------------------------
 
-cdef inline void interleave(bits_t* out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t** src,
+cdef inline void interleave(share_t* out, Py_ssize_t step, Py_ssize_t lane_step, const real_t** src,
                             Py_ssize_t stride, Py_ssize_t cells, Py_ssize_t lanes) noexcept nogil:
     """Cell r * stride + p of the row is src[p][r], for as many cells as there are."""
     cdef Py_ssize_t whole = cells // stride
     cdef Py_ssize_t p
     if lanes == 1 and step == 1 and stride <= 4:
         if stride == 1:
-            memcpy(out, src[0], cells * sizeof(bits_t))
+            repeat(out, 1, 1, src[0], 0, 1, 1, cells, 1)
         elif stride == 2:
             interleave2(out, src[0], src[1], whole)
         elif stride == 3:
@@ -247,58 +249,63 @@ cdef inline void interleave(bits_t* out, Py_ssize_t step, Py_ssize_t lane_step, 
         else:
             interleave4(out, src[0], src[1], src[2], src[3], whole)
         for p in range(cells - whole * stride):
-            out[whole * stride + p] = src[p][whole]
+            out[whole * stride + p] = cell(out, src[p][whole])
     else:
         for p in range(min(stride, cells)):
             repeat(out, step, lane_step, src[p], p, p + 1, stride, cells, lanes)
 
 
-cdef inline void interleave2(bits_t* restrict out, const bits_t* a, const bits_t* b, Py_ssize_t length) noexcept nogil:
+cdef inline void interleave2(share_t* restrict out, const real_t* a, const real_t* b, Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[2 * j] = a[j]
-        out[2 * j + 1] = b[j]
+        out[2 * j] = cell(out, a[j])
+        out[2 * j + 1] = cell(out, b[j])
 
 
-cdef inline void interleave3(bits_t* restrict out, const bits_t* a, const bits_t* b, const bits_t* c,
+cdef inline void interleave3(share_t* restrict out, const real_t* a, const real_t* b, const real_t* c,
                              Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[3 * j] = a[j]
-        out[3 * j + 1] = b[j]
-        out[3 * j + 2] = c[j]
+        out[3 * j] = cell(out, a[j])
+        out[3 * j + 1] = cell(out, b[j])
+        out[3 * j + 2] = cell(out, c[j])
 
 
-cdef inline void interleave4(bits_t* restrict out, const bits_t* a, const bits_t* b, const bits_t* c, const bits_t* d,
+cdef inline void interleave4(share_t* restrict out, const real_t* a, const real_t* b, const real_t* c, const real_t* d,
                              Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[4 * j] = a[j]
-        out[4 * j + 1] = b[j]
-        out[4 * j + 2] = c[j]
-        out[4 * j + 3] = d[j]
+        out[4 * j] = cell(out, a[j])
+        out[4 * j + 1] = cell(out, b[j])
+        out[4 * j + 2] = cell(out, c[j])
+        out[4 * j + 3] = cell(out, d[j])
 
 
-cdef inline void repeat(bits_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* src,
+cdef inline void repeat(share_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const real_t* src,
                         Py_ssize_t first, Py_ssize_t last, Py_ssize_t stride, Py_ssize_t cells,
                         Py_ssize_t lanes) noexcept nogil:
     """The cells r * stride + p of the row are src[r], for first <= p < last and as many cells as there are."""
     cdef Py_ssize_t r, p, j
     cdef Py_ssize_t start = 0
     cdef Py_ssize_t n = last - first
+    if stride == 1 and lanes == 1 and step == 1:
+        for r in range(cells):
+            out[r] = cell(out, src[r])
+        return
     for r in range((cells - first + stride - 1) // stride):
         start = r * stride + first
         n = min(last - first, cells - start)
         if lanes == 1:
             for p in range(n):
-                out[(start + p) * step] = src[r]
+                out[(start + p) * step] = cell(out, src[r])
         elif lane_step == 1:
             for p in range(n):
-                memcpy(out + (start + p) * step, src + r * lanes, lanes * sizeof(bits_t))
+                for j in range(lanes):
+                    out[(start + p) * step + j] = cell(out, src[r * lanes + j])
         else:
             for p in range(n):
                 for j in range(lanes):
-                    out[(start + p) * step + j * lane_step] = src[r * lanes + j]
+                    out[(start + p) * step + j * lane_step] = cell(out, src[r * lanes + j])
 
 
 # --- cells one by one -------------------------------------------------------------------------------------------
@@ -310,12 +317,12 @@ cdef inline void scatter(double* out, const real_t* src, const Py_ssize_t* place
             out[places[i]] += src[i]
 
 
-cdef inline void store_sums(real_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const double* src,
+cdef inline void store_sums(share_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const double* src,
                             Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
     cdef Py_ssize_t i, j
     for i in range(length):
         for j in range(lanes):
-            out[i * step + j * lane_step] = <real_t>src[i * lanes + j]
+            out[i * step + j * lane_step] = cell(out, src[i * lanes + j])
 
 
 cdef inline void take(bits_t* out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* src, const Py_ssize_t* places,
