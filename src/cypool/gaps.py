@@ -95,6 +95,12 @@ def first_nan(x: np.ndarray, found: Sequence[Window], where: np.ndarray | None) 
     return None
 
 
+def clear(x: np.ndarray, where: np.ndarray) -> None:
+    """Set the cells of x that are not there to 0, in place."""
+    for block in _blocks(x.shape):
+        np.copyto(x[block], np.zeros((), x.dtype), where=~where[block])
+
+
 def _touched(w: Window, first: int, last: int) -> np.ndarray:
     """Whether each of the cells `first`..`last` - 1 of an axis lies under a tap of some window."""
     # Tap t of window v lies on cell c if t * dilation + v * stride = c + low =: p, so t is known modulo m.

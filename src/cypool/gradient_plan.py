@@ -1,8 +1,8 @@
 """How the gradient kernel walks the arrays of one call; integers only, touches no data.
 
 The counterpart of plan.py: the result is one flat table of int64, read by `_kernels/backward.pyx` (`Head`, `Axis` and
-`Outer` there name its entries in this order). Strides are in the order result, source, indices; the source of a
-gradient is the gradient of the pool's result, that of `max_pool_take` is the array it takes from.
+`Outer` there name its entries in this order). Strides are in the order result, source, indices (or numbers of cells);
+the source of a gradient is the gradient of the pool's result, that of `max_pool_take` is the array it takes from.
 """
 
 from collections.abc import Sequence
@@ -38,6 +38,8 @@ class Request(NamedTuple):
     flat: bool
     counted: bool
     padded: bool
+    gaps: bool
+    least: int
 
 
 class _Tiled(NamedTuple):

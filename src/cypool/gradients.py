@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from cypool import arrays, calls, dispatch, dtypes, threads
+from cypool import gaps as absent
 from cypool.geometry import Window, integer, pooled_shape, sequence, windows
 from cypool.gradient_plan import CHOOSE, SCATTER, SUM, TAKE, Request, follows, plan
+from cypool.plan import SUM as POOL_SUM
 from cypool.plan import TYPES
 
 _NO_INDICES = np.empty(0, np.uint8)
@@ -194,6 +196,8 @@ def avg_pool_grad(
     ceil_mode: bool = False,
     count_include_pad: bool | None = None,
     divisor_override: int | None = None,
+    where: Any = None,
+    min_count: int = 1,
     out: np.ndarray | None = None,
     num_threads: int | None = None,
 ) -> np.ndarray:
@@ -212,6 +216,10 @@ def avg_pool_grad(
         The shape of the pool's input.
     kernel_size, stride, padding, dilation, axis, ceil_mode, count_include_pad, divisor_override
         Those of the pool; see `avg_pool`.
+    where, min_count
+        Those of the pool, `where` broadcasting to `shape`: a share is divided by the number of cells that counted, and
+        goes to them alone; absent cells get exactly 0. A window of fewer than `min_count` cells hands on nothing. For
+        the gradient of a pool of x with ``nan_policy="omit"`` pass ``where=~np.isnan(x)``.
     out, num_threads
         As for `max_pool_grad`.
 
@@ -238,9 +246,19 @@ def avg_pool_grad(
     >>> import cypool
     >>> cypool.avg_pool_grad([3.0, 6.0, 9.0], (7,), 3, stride=2)
     array([1., 1., 3., 2., 5., 3., 3.])
+
+    With ``nan_policy="omit"``:
+
+    >>> import numpy as np
+    >>> x = np.array([1.0, np.nan, 5.0, np.nan, np.nan, np.nan])
+    >>> cypool.avg_pool(x, 3, nan_policy="omit")
+    array([ 3., nan])
+    >>> cypool.avg_pool_grad([4.0, 7.0], x.shape, 3, where=~np.isnan(x))
+    array([2., 0., 2., 0., 0., 0.])
     """
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    return _call("grad", grad, None, shape, window, (count_include_pad, divisor_override), out, num_threads)
+    options = count_include_pad, divisor_override
+    return _shared(grad, shape, window, options, where, min_count, out, num_threads)
 
 
 def sum_pool_grad(
@@ -253,6 +271,8 @@ def sum_pool_grad(
     *,
     axis: Any = None,
     ceil_mode: bool = False,
+    where: Any = None,
+    min_count: int = 1,
     out: np.ndarray | None = None,
     num_threads: int | None = None,
 ) -> np.ndarray:
@@ -272,22 +292,44 @@ def sum_pool_grad(
     array([1., 3., 6., 4.])
     """
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    return _call("grad", grad, None, shape, window, (None, 1), out, num_threads)
+    return _shared(grad, shape, window, (None, 1), where, min_count, out, num_threads)
 
 
 # --- one call, from arguments to the kernel ---------------------------------------------------------------------
 
 
-def _call(
-    name: str, source: Any, indices: Any, shape: Any, window: tuple[Any, ...], options: tuple[Any, ...],
+def _shared(
+    grad: Any, shape: Any, window: tuple[Any, ...], options: tuple[Any, ...], where: Any, min_count: Any,
     out: Any, num_threads: int | None,
 ) -> np.ndarray:  # fmt: skip
-    """Take a gradient of the pool's result back to its input ("grad"), or cells of its input to its result ("take")."""
+    """Take the gradient of a sum or an average, of the cells that are there."""
+    if where is None and type(min_count) is int and min_count == 1:
+        return _call("grad", grad, None, shape, window, (*options, 1), out, num_threads)
+    shape = _shape(shape)
+    gaps = absent.gaps(shape, False, "propagate", where, min_count, None)
+    where = np.broadcast_to(True, shape) if gaps.where is None else gaps.where
+    found = windows(shape, *window)
+    pooled = {w.axis for w in found}
+    # Where an axis that is kept is all the same, it is counted once.
+    once = tuple(slice(None if s or a in pooled else 1) for a, s in enumerate(where.strides))
+    cells = calls.pool(POOL_SUM, where[once], window, (None,), ("propagate", None, 1, None), None, num_threads)
+    cells = np.broadcast_to(cells, pooled_shape(shape, found))
+    return _call("grad", grad, cells, shape, window, (*options, gaps.least), out, num_threads, where)
+
+
+def _call(
+    name: str, source: Any, indices: Any, shape: Any, window: tuple[Any, ...], options: tuple[Any, ...],
+    out: Any, num_threads: int | None, where: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Take a gradient of the pool's result back to its input ("grad"), or cells of its input to its result ("take").
+
+    With `where`, the cells of the input that are there, `indices` are the numbers of them in each window.
+    """
     source = _array("grad" if name == "grad" else "x", source)
     z = None if indices is None else _array("indices", indices)
     limit = threads.resolve(num_threads)
     if name == "grad":
-        shape = tuple([integer("shape", n, 0) for n in sequence("shape", shape)])
+        shape = _shape(shape)
     layout = None if z is None else (z.shape, z.strides, z.dtype)
     key = name, source.shape, source.strides, source.dtype, source.flags.fnc, layout, shape
     arguments = *calls.hashable(window), *options
@@ -299,7 +341,7 @@ def _call(
     x = None
     if out is not None:
         x, strides = calls.output(out, call, source)
-        if z is not None and np.may_share_memory(out, z):
+        if any(a is not None and np.may_share_memory(out, a) for a in (z, where)):
             x = None
         elif strides is not None:
             call, _ = _prepare(*key, strides, *arguments)
@@ -314,6 +356,8 @@ def _call(
         if not (good and _run(data, count, dry=False)):
             assert z is not None
             raise ValueError(_complaint(z, found))
+        if where is not None:
+            absent.clear(x, where)
     if out is not None and x is not out:
         out[...] = x
         x = out
@@ -348,10 +392,10 @@ def _prepare(
     if name == "take":
         dtypes.kind_of(dtype)
         shape = source
-    elif dtypes.name_of(dtype) not in _LANES or (dtype.kind == "c" and indices is not None):
+    elif dtypes.name_of(dtype) not in _LANES or (dtype.kind == "c" and not average):
         raise TypeError(
             "grad must have dtype float16, bfloat16, float32 or float64"
-            f"{' or be complex' if indices is None else ''}, got {dtype}: convert it with grad.astype"
+            f"{' or be complex' if average else ''}, got {dtype}: convert it with grad.astype"
         )
     assert shape is not None
     found = windows(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
@@ -367,16 +411,23 @@ def _prepare(
             raise TypeError(f"indices must be of an integer dtype, got {z_dtype}")
         if z_shape != pooled:
             raise ValueError(f"indices must have the shape of the pool's result, {pooled}, got {z_shape}")
-        flat = z_dtype.kind == "i"
-        if not flat and prod(w.kernel for w in found) >= 2**63:
+        flat = z_dtype.kind == "i" and not average
+        if not flat and not average and prod(w.kernel for w in found) >= 2**63:
             raise OverflowError("kernel_size makes windows of more than 2**63 cells, too many to number")
         z_strides = [s // z_dtype.itemsize for s in z_strides]
-    divisor, counted, padded = 0.0, False, False
+    divisor, counted, padded, gaps, least = 0.0, False, False, False, 0
     if average:
+        *average, least = average
         divisor, counted, padded = calls.divisor_of(found, padding, prod(w.kernel for w in found), *average)
-        divisor = 0.0 if divisor == 1 else divisor
+        gaps = indices is not None
+        if gaps:
+            # Without an override each window has a divisor of its own.
+            counted = average[1] is None
+            divisor = 0.0 if counted else divisor
+        elif divisor == 1:
+            divisor = 0.0
     mode = TAKE if name == "take" else SUM
-    if name == "grad" and indices is not None:
+    if name == "grad" and indices is not None and not gaps:
         mode = SCATTER if follows(found, flat) else CHOOSE
     result = pooled if name == "take" else shape
     order = "F" if fortran else "C"
@@ -391,7 +442,7 @@ def _prepare(
         # What is taken has the bytes of a cell and no arithmetic.
         cell = f"u{dtype.itemsize // parts}" if name == "take" else dtypes.name_of(dtype)
         types = [TYPES.index(t) for t in (cell, _LANES.get(cell, cell), dtypes.name_of(z_dtype))]
-        request = Request(mode, *types, flat, counted, padded)
+        request = Request(mode, *types, flat, counted, padded, gaps, least)
         strides_of: list[Sequence[int]] = [x_strides, g_strides, z_strides]
         starts = [arrays.start_of(n, by) for n, by in zip((result, source, pooled), strides_of, strict=True)]
         if parts == 2:
@@ -401,6 +452,10 @@ def _prepare(
             shape = *shape, 2
         table, work = plan(found, shape, strides_of, starts, request)
     return calls.Call(table, divisor, result, dtype, None, work < calls.SERIAL, order, empty), found
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    return tuple([integer("shape", n, 0) for n in sequence("shape", shape)])
 
 
 def _array(name: str, value: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ cell ``q * stride + phase`` receives from the windows ``q + delta`` for a few co
 stride 1, and a row of it is one long loop. `gradient_plan.py` decides the tiles; each is a box of cells, done thus:
 
     stage     the windows that touch the box are copied into scratch, with nothing around them: shares divided
-              (averages), indices checked and turned into codes;
+              (averages), by the cells that are there if some are not; indices checked and turned into codes;
     phases    every combination of one phase per axis is made from them: sums one axis after the other, choices in
               one go as the sum of the shares whose code is the tap's;
     store     the phases along a row are interleaved and written.
@@ -23,9 +23,9 @@ from libc.string cimport memset
 from cypool._kernels.rows cimport combine_f, cypool_sum
 from cypool._kernels.shares cimport NONE, WRONG
 from cypool._kernels.shares cimport choose, interleave, known, load_codes, load_shares, repeat
-from cypool._kernels.shares cimport scatter, store_sums, take
+from cypool._kernels.shares cimport scatter, store_sums, take, weigh
 from cypool._kernels.shares cimport choose_f, interleave_f, known_f, load_codes_f, load_shares_f, repeat_f, scatter_f
-from cypool._kernels.shares cimport store_sums_f, take_f
+from cypool._kernels.shares cimport store_sums_f, take_f, weigh_f
 from cypool._types cimport BRAIN, F4, F8, HALF
 from cypool._types cimport brain_t, code_t, half_t, real_t, share_t
 
@@ -40,7 +40,7 @@ cdef enum Mode:
     SUM, CHOOSE, SCATTER, TAKE
 
 cdef enum Array:
-    OUT, SOURCE, INDICES
+    OUT, SOURCE, INDICES        # or, for sums with gaps, how many cells of each window are there
 
 cdef enum Failure:
     NO_MEMORY = 1
@@ -49,6 +49,7 @@ cdef enum Failure:
 cdef struct Steps:
     combine_f combine
     load_shares_f load_shares
+    weigh_f weigh
     load_codes_f load_codes
     known_f known
     choose_f choose
@@ -73,7 +74,7 @@ cdef struct Outer:
     Py_ssize_t strides[3]
 
 cdef struct Head:
-    Py_ssize_t mode, type, lane_type, index_type, flat, counted, padded
+    Py_ssize_t mode, type, lane_type, index_type, flat, counted, padded, gaps, least
     Py_ssize_t starts[3]
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[3]
@@ -111,7 +112,8 @@ cdef struct Tile:
     char* buffers
     double* sums
     Py_ssize_t* places
-    double* counts
+    double* counts              # of the taps of windows along the last axis; with gaps also
+    double* inside              # of those inside
 
 
 def gradient(uint8_t[::1] x not None, const uint8_t[::1] g not None, const uint8_t[::1] z,
@@ -155,7 +157,7 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
         bytes = head.box * sizeof(double) + head.row * (job.bytes + sizeof(int64_t) + sizeof(Py_ssize_t))
     else:
         buffers = 2 + (head.mode == CHOOSE) + head.n_axes - 1 + min(axis.stride, <Py_ssize_t>FEW) + head.rungs
-        bytes = buffers * head.box * job.bytes + (axis.tile + axis.last - axis.first) * sizeof(double)
+        bytes = buffers * head.box * job.bytes + 2 * (axis.tile + axis.last - axis.first) * sizeof(double)
     scratch = <char*>malloc(bytes + ALIGNMENT)
     if scratch == NULL:
         return NO_MEMORY
@@ -171,6 +173,7 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
         tile.codes = tile.shares + head.box * job.bytes
         tile.buffers = tile.codes + (head.box * job.bytes if head.mode == CHOOSE else 0)
         tile.counts = <double*>(tile.zeros + buffers * head.box * job.bytes)
+        tile.inside = tile.counts + axis.tile + axis.last - axis.first
     for number in range(first, last):
         _place(job, &tile, number)
         if head.mode == SCATTER or head.mode == TAKE:
@@ -282,7 +285,7 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
     cdef Py_ssize_t a, p, w, to, length, from_g, from_z, plane_g, plane_z, base, step_g, step_z
     cdef bint whole = True
     cdef int failed = 0
-    cdef double count
+    cdef double count, inner
     for a in range(head.n_axes):
         axis = &job.axes[a]
         low[a] = max(tile.first[a] + axis.first, 0)
@@ -303,7 +306,8 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
     step_g, step_z = axis.strides[<int>SOURCE], axis.strides[<int>INDICES]
     if head.counted:
         for w in range(length):
-            tile.counts[w] = _count(job, axis, low[last] + w)
+            tile.counts[w] = _count(axis, low[last] + w, head.padded)
+            tile.inside[w] = _count(axis, low[last] + w, False)
     for p in range(tile.planes):
         plane_g = _plane(job, SOURCE, tile.plane + p, tile.lane) + low[last] * step_g
         plane_z = _plane(job, INDICES, tile.plane + p, tile.lane) + low[last] * step_z
@@ -313,18 +317,27 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
             to = p * tile.plane_pitch + (low[last] - tile.first[last] - axis.first) * tile.pitch[last]
             base = (low[last] * axis.stride - axis.low) * axis.base
             count = 1 if head.counted else job.divisor
+            inner = 1
             for a in range(last):
                 from_g += index[a] * job.axes[a].strides[<int>SOURCE]
                 from_z += index[a] * job.axes[a].strides[<int>INDICES]
                 to += (index[a] - tile.first[a] - job.axes[a].first) * tile.pitch[a]
                 base += (index[a] * job.axes[a].stride - job.axes[a].low) * job.axes[a].base
                 if head.counted:
-                    count *= _count(job, &job.axes[a], index[a])
+                    count *= _count(&job.axes[a], index[a], head.padded)
+                    inner *= _count(&job.axes[a], index[a], False)
             if not dry:
                 job.steps.load_shares(
                     tile.shares + to * job.bytes,
                     _read_cells(g, from_g, from_g + (length - 1) * step_g + (tile.lanes - 1) * lane_g, job.array_bytes),
-                    length, step_g, tile.lanes, lane_g, tile.counts if head.counted else NULL, count)
+                    length, step_g, tile.lanes, lane_g, tile.counts if head.counted and not head.gaps else NULL,
+                    0 if head.gaps else count)
+            if head.gaps:
+                job.steps.weigh(
+                    tile.shares + to * job.bytes,
+                    <const int64_t*>_read_cells(z, from_z, from_z + (length - 1) * step_z + (tile.lanes - 1) * lane_z,
+                                                job.index_bytes),
+                    length, step_z, tile.lanes, lane_z, tile.counts, count, tile.inside, inner, job.divisor, head.least)
             if head.mode == CHOOSE:
                 job.steps.load_codes(
                     tile.codes + to * job.bytes,
@@ -339,11 +352,11 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
     return failed
 
 
-cdef double _count(const Job* job, const Axis* axis, Py_ssize_t window) noexcept nogil:
-    """Return how many taps of a window count in its average."""
+cdef double _count(const Axis* axis, Py_ssize_t window, bint padded) noexcept nogil:
+    """Return how many taps of a window lie inside the array, or `padded`, in the padding as well."""
     cdef Py_ssize_t start = window * axis.stride - axis.low
-    cdef Py_ssize_t low = -axis.low if job.head.padded else 0
-    cdef Py_ssize_t end = axis.size + (axis.high if job.head.padded else 0)
+    cdef Py_ssize_t low = -axis.low if padded else 0
+    cdef Py_ssize_t end = axis.size + (axis.high if padded else 0)
     cdef Py_ssize_t first = _ceil(low - start, axis.dilation) if start < low else 0
     return <double>(min(axis.kernel, _ceil(end - start, axis.dilation)) - first)
 
@@ -692,12 +705,13 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
     if dry or failed:
         return failed
     if head.mode == TAKE:
-        job.steps.take(_cells(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
-                       <const char*>&g[0], tile.places, n, tile.lanes)
+        job.steps.take(
+            _cells(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
+            <const char*>&g[0], tile.places, n, tile.lanes)
     else:
         job.steps.load_shares(
-            tile.shares, _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), n, step,
-            tile.lanes, lane_step, NULL, 0)
+            tile.shares, _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
+            n, step, tile.lanes, lane_step, NULL, 0)
         job.steps.scatter(tile.sums, tile.shares, tile.places, n * tile.lanes)
     return 0
 
@@ -811,6 +825,7 @@ cdef void _shares(Job* job, share_t* cell) noexcept:
 cdef void _lanes(Job* job, share_t* cell, real_t* lane) noexcept:
     job.steps.combine = cypool_sum[job.head.lane_type]
     job.steps.load_shares = <load_shares_f><void*>load_shares[real_t, share_t]
+    job.steps.weigh = <weigh_f><void*>weigh[real_t]
     job.steps.interleave = <interleave_f><void*>interleave[share_t, real_t]
     job.steps.repeat = <repeat_f><void*>repeat[share_t, real_t]
     job.steps.scatter = <scatter_f><void*>scatter[real_t]

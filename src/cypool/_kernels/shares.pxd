@@ -17,6 +17,9 @@ cdef enum:
 # The types of these loops once their element types are chosen.
 ctypedef void (*load_shares_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step, Py_ssize_t lanes,
                                Py_ssize_t lane_step, const double* counts, double count) noexcept nogil
+ctypedef void (*weigh_f)(void* shares, const int64_t* cells, Py_ssize_t length, Py_ssize_t step, Py_ssize_t lanes,
+                         Py_ssize_t lane_step, const double* taps, double count, const double* inside, double inner,
+                         double divisor, Py_ssize_t least) noexcept nogil
 ctypedef void (*load_codes_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step, Py_ssize_t lanes,
                               Py_ssize_t lane_step, Py_ssize_t base, Py_ssize_t base_step,
                               Py_ssize_t most) noexcept nogil
@@ -62,6 +65,24 @@ cdef inline void load_shares(real_t* restrict out, const share_t* src, Py_ssize_
                     out[i * lanes + j] /= <real_t>(counts[i] * count)
                 elif count != 0:
                     out[i * lanes + j] /= <real_t>count
+
+
+cdef inline void weigh(real_t* restrict shares, const int64_t* cells, Py_ssize_t length, Py_ssize_t step,
+                       Py_ssize_t lanes, Py_ssize_t lane_step, const double* taps, double count, const double* inside,
+                       double inner, double divisor, Py_ssize_t least) noexcept nogil:
+    """Divide the shares of windows of which some cells are absent; those with fewer than `least` hand on nothing.
+
+    By the divisor, or if that is 0, by the cells that are there and the taps[i] * count - inside[i] * inner in the
+    padding.
+    """
+    cdef Py_ssize_t i, j
+    cdef int64_t n
+    cdef double by
+    for i in range(length):
+        for j in range(lanes):
+            n = cells[i * step + j * lane_step]
+            by = divisor if divisor != 0 else <double>n + (taps[i] * count - inside[i] * inner)
+            shares[i * lanes + j] = shares[i * lanes + j] / <real_t>by if n >= least and by > 0 else 0
 
 
 cdef inline void load_codes(code_t* restrict out, const given_index_t* src, Py_ssize_t length, Py_ssize_t step,
