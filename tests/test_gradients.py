@@ -9,6 +9,7 @@ from cases import CASES, FEW, LAYOUTS, ORDERED, THREADS, WH, Case, dtype_of, fin
 from compare import assert_same, assert_same_numbers, assert_within
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from test_gaps import masks
 from test_pool import LARGE, channels_last, pools, running
 
 import cypool
@@ -43,9 +44,9 @@ def some_indices(case, none=False):
 def bound_of(want, size, roundings):
     """How far a sum may be off: so many roundings of its size in its lanes, and for a half type its own at the end."""
     half = want.dtype.itemsize == 2
-    lanes = float(np.finfo("f4" if want.dtype.itemsize < 8 else "f8").eps)
+    lanes = float(np.finfo("f8" if want.dtype in ("f8", "c16") else "f4").eps)
     ulp = 2.0 ** (-7 if want.dtype.name == "bfloat16" else -10) if half else 0
-    return roundings * lanes * size + ulp * np.abs(want.astype("f8")) + (2.0**-24 if half else 0)
+    return roundings * lanes * size + ulp * np.abs(want).astype("f8") + (2.0**-24 if half else 0)
 
 
 @cache
@@ -208,6 +209,120 @@ def test_levels_and_threads_agree_to_the_last_bit(case, dtype):
         for level, n in itertools.product(dispatch.available(), THREADS):
             with running(level):
                 assert_same(call(n), want)
+
+
+# ------------------------------------------------------------------------------------------- absent cells
+
+GAPS = ({}, {"min_count": 0}, {"min_count": 3})
+
+
+@cache
+def wanted_gaps(case, dtype, layout, which, options):
+    grad = np.array(LAYOUTS[layout](shares(case, dtype)))
+    where = (*masks(case), None)[which]
+    want = reference.avg_pool_grad(grad, case.shape, **case.window, where=where, **dict(options))
+    size = reference.avg_pool_grad(np.abs(grad).astype("f8"), case.shape, **case.window, where=where, **dict(options))
+    n = reference.sum_pool_grad(np.ones(grad.shape), case.shape, **case.window)
+    return where, want, bound_of(want, size, np.log2(np.maximum(n, 1)) + 3)
+
+
+def check_gaps(case, dtype, which, options, layout="C"):
+    where, want, bound = wanted_gaps(case, dtype, layout, which, tuple(options.items()))
+    grad = LAYOUTS[layout](shares(case, dtype))
+    one, three = (
+        cypool.avg_pool_grad(grad, case.shape, **case.window, where=where, **options, num_threads=n) for n in (1, 3)
+    )
+    assert_within(one, want, bound)
+    assert_same(three, one)
+    if where is not None:
+        assert np.all(one[~np.broadcast_to(where, case.shape)] == 0)
+
+
+@by_id("case", CASES)
+def test_shares_go_to_the_cells_that_are_there(case, level):
+    for which, (options, gaps) in enumerate(zip((*AVERAGES[1:], {}), (*GAPS, GAPS[2]), strict=True)):
+        check_gaps(case, "float64", which, {**options, **gaps})
+
+
+@by_id("case", FEW)
+@pytest.mark.parametrize("dtype", [*FLOATS, "complex64", "complex128"])
+@pytest.mark.parametrize("layout", ["C", "F", "reversed", "stepped", "last axis broadcast"])
+def test_gaps_in_every_layout_and_dtype(case, dtype, layout, level):
+    grad = shares(case, dtype)
+    for which, (where, options) in enumerate(zip(masks(case), (*AVERAGES[1:3], {"divisor_override": 1}), strict=True)):
+        check_gaps(case, dtype, which, options, layout)
+        got = cypool.sum_pool_grad(grad, case.shape, **case.window, where=where)
+        assert_same(got, cypool.avg_pool_grad(grad, case.shape, **case.window, where=where, divisor_override=1))
+    for options in AVERAGES:
+        want = cypool.avg_pool_grad(grad, case.shape, **case.window, **options)
+        for where in (np.True_, np.ones(case.shape, bool)):
+            assert_same(cypool.avg_pool_grad(grad, case.shape, **case.window, **options, where=where), want)
+
+
+@by_id("case", CASES)
+def test_adjoint_identities_with_gaps(case):
+    """Windows without enough cells give 0, for they hand on nothing."""
+    x, grad = finite(case.shape, "float64"), shares(case, "float64")
+    for where, options, least in itertools.product((*masks(case), None), AVERAGES, (0, 1, 4)):
+        gaps = {"where": where, "min_count": least}
+        y = cypool.avg_pool(x, **case.window, **options, **gaps, fill_value=0)
+        g = cypool.avg_pool_grad(grad, case.shape, **case.window, **options, **gaps)
+        np.testing.assert_allclose(np.vdot(y, grad), np.vdot(x, g), rtol=1e-12, atol=1e-10)
+
+
+@by_id("case", FEW)
+def test_gradients_of_pools_that_omit_nan(case, level):
+    """Finite differences of the pools themselves; NaN gets nothing."""
+    x = seed(case.id).standard_normal(case.shape)
+    x[seed(case.id, "absent").random(case.shape) < 0.4] = np.nan
+    grad = shares(case, "float64")
+    _, z = cypool.max_pool(x, **case.window, nan_policy="omit", return_indices="window")
+    analytic = {
+        "max_pool": cypool.max_pool_grad(grad, z, case.shape, **case.window),
+        "avg_pool": cypool.avg_pool_grad(grad, case.shape, **case.window, where=~np.isnan(x)),
+        "sum_pool": cypool.sum_pool_grad(grad, case.shape, **case.window, where=~np.isnan(x)),
+    }
+
+    def pooled(name, x):
+        return np.nan_to_num(getattr(cypool, name)(x, **case.window, nan_policy="omit"))
+
+    for name, gradient in analytic.items():
+        assert np.all(gradient[np.isnan(x)] == 0)
+        for cell in itertools.islice(np.ndindex(case.shape), 0, None, 3):
+            step = np.zeros(case.shape)
+            step[cell] = 1e-6
+            numeric = np.vdot(pooled(name, x + step) - pooled(name, x - step), grad) / 2e-6
+            np.testing.assert_allclose(gradient[cell], numeric, rtol=1e-6, atol=1e-6)
+
+
+def test_nan_and_infinity_do_not_reach_absent_cells(level):
+    where = np.tile([True, False], 50)
+    for special in (np.nan, np.inf):
+        got = cypool.avg_pool_grad(np.full(100, special), (100,), 3, 1, 1, where=where)
+        assert np.all(got[~where] == 0)
+        assert not np.isfinite(got[where]).any()
+        alone = np.arange(100) == 10
+        assert_same(
+            cypool.sum_pool_grad(np.full(100, special), (100,), 3, 1, 1, where=alone, min_count=2), np.zeros(100)
+        )
+
+
+def test_gaps_beside_out_and_what_is_refused():
+    grad = np.arange(4.0)
+    room = np.zeros(8)
+    where = room.view(bool)[:8]
+    where[::3] = True
+    want = cypool.sum_pool_grad(grad, (8,), 2, where=where.copy())
+    assert_same(cypool.sum_pool_grad(grad, (8,), 2, where=where, out=room), want)
+    for call in (cypool.avg_pool_grad, cypool.sum_pool_grad):
+        with pytest.raises(TypeError, match="where must be a boolean array, got dtype int64"):
+            call(grad, (8,), 2, where=np.ones(8, np.int64))
+        with pytest.raises(ValueError, match=r"where must broadcast to the shape of x, \(8,\), got shape \(7,\)"):
+            call(grad, (8,), 2, where=np.ones(7, bool))
+        with pytest.raises(ValueError, match="min_count must be at least 0, got -1"):
+            call(grad, (8,), 2, min_count=-1)
+        with pytest.raises(ValueError, match="grad must have the shape"):
+            call(grad, (10,), 2, where=True, min_count=2)
 
 
 # ----------------------------------------------------------------------------------- large arrays, by identities

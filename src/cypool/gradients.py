@@ -417,12 +417,12 @@ def _prepare(
         z_strides = [s // z_dtype.itemsize for s in z_strides]
     divisor, counted, padded, gaps, least = 0.0, False, False, False, 0
     if average:
-        *average, least = average
-        divisor, counted, padded = calls.divisor_of(found, padding, prod(w.kernel for w in found), *average)
+        include, override, least = average
+        divisor, counted, padded = calls.divisor_of(found, padding, prod(w.kernel for w in found), include, override)
         gaps = indices is not None
         if gaps:
             # Without an override each window has a divisor of its own.
-            counted = average[1] is None
+            counted = override is None
             divisor = 0.0 if counted else divisor
         elif divisor == 1:
             divisor = 0.0
@@ -441,8 +441,8 @@ def _prepare(
         parts = 2 if dtype.kind == "c" else 1
         # What is taken has the bytes of a cell and no arithmetic.
         cell = f"u{dtype.itemsize // parts}" if name == "take" else dtypes.name_of(dtype)
-        types = [TYPES.index(t) for t in (cell, _LANES.get(cell, cell), dtypes.name_of(z_dtype))]
-        request = Request(mode, *types, flat, counted, padded, gaps, least)
+        type_, lane, index = (TYPES.index(t) for t in (cell, _LANES.get(cell, cell), dtypes.name_of(z_dtype)))
+        request = Request(mode, type_, lane, index, flat, counted, padded, gaps, least)
         strides_of: list[Sequence[int]] = [x_strides, g_strides, z_strides]
         starts = [arrays.start_of(n, by) for n, by in zip((result, source, pooled), strides_of, strict=True)]
         if parts == 2:
