@@ -6,11 +6,11 @@ CHECKED := $(CURDIR)/build/checked1/site
 # With the Cython in .venv: one that isolation brings is newer than the last build, which then starts over (3 to 57 s).
 INSTALL := $(BIN)/pip install --quiet --no-build-isolation
 
-.PHONY: help demo sample test checked bench peers lint docs clean
+.PHONY: help demo sample test checked bench bench-once peers lint docs clean
 .DELETE_ON_ERROR:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 12
 
 .venv/ready: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -35,14 +35,20 @@ checked: .venv/ready  ## build with bounds checks on, then run the same suite on
 	CYPOOL_CHECKED=1 $(INSTALL) --no-deps --upgrade --target $(CHECKED) .
 	PYTHONPATH=$(CHECKED) $(BIN)/pytest
 
-bench: .venv/ready  ## one quick pass of every benchmark on this build
+bench: .venv/ready  ## this tree beside main: times, and instructions, of which half a percent more fails
+	$(INSTALL) . --group bench
+	$(BIN)/python asv_benchmarks/compare.py main
+
+bench-once: .venv/ready  ## one quick pass of every benchmark on this build
 	$(INSTALL) . --group bench
 	cd asv_benchmarks && ../$(BIN)/asv machine --yes
-	cd asv_benchmarks && ../$(BIN)/asv run --quick --show-stderr --python=same
+	cd asv_benchmarks && ../$(BIN)/asv run --quick --show-stderr --python=same \
+		--bench '^(?!instructions)' --bench 'instructions.*1x8x8x8.*v3'
+	$(BIN)/python asv_benchmarks/peers.py --quick --levels --threads 1 --only '^(Tiny|Odd|Types)'
 
-peers: .venv/ready  ## time the same work in other libraries, side by side
+peers: .venv/ready  ## time the same work in other libraries, side by side, for docs/performance.md
 	$(INSTALL) . --group peers
-	$(BIN)/python asv_benchmarks/peers.py
+	$(BIN)/python asv_benchmarks/peers.py --levels --out docs/performance
 
 lint: .venv/ready  ## ruff, cython-lint, mypy
 	$(INSTALL) '.[cli]' --group lint

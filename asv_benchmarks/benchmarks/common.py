@@ -114,6 +114,12 @@ class Workload(NamedTuple):
         return ("max" in self.op or "min" in self.op) and not self.grad
 
     @property
+    def samples(self) -> np.ndarray:
+        """What a fractional pool's windows are drawn from: a number in [0, 1) per plane and axis."""
+        kept = [n for n, letter in zip(self.shape, self.layout, strict=True) if letter in "NC"]
+        return np.random.default_rng(SEED).random((*kept, len(self.axis)), "float32")
+
+    @property
     def array(self) -> np.ndarray:
         """The input: fresh, the same in every process, every page touched."""
         return data(self.shape, self.dtype, self.order)

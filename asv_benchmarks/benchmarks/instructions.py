@@ -17,6 +17,7 @@ from .common import BY_NAME, CORE
 
 LEVELS = "baseline", "x86_64_v3"
 WORKLOADS = tuple(name for name in CORE if prod(BY_NAME[name].shape) <= 2**21)
+CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 CALLS = 100
 MOST = 2**22
 """Cells that the calls together pool: big arrays need fewer calls, for no count depends on chance."""
@@ -33,15 +34,20 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def count(workload: str, level: str, calls: int) -> int:
-    """Return the instructions of a process that makes so many calls."""
+def possible() -> bool:
+    """Whether instructions can be counted here."""
+    return bool(which("valgrind") and which("setarch"))
+
+
+def count(workload: str, level: str, calls: int, site: Path | None = None) -> int:
+    """Return the instructions of a process that makes so many calls, with the cypool in `site` if that is given."""
     root = Path(__file__).parents[1]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("CYPOOL_", "OMP_", "PYTHON"))}
     environment |= {
         "CYPOOL_LEVEL": level,
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join([str(root), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join([*([str(site)] if site else []), str(root), *filter(None, sys.path)]),
         # What NumPy and its BLAS pick from the CPU would differ between machines.
         "OPENBLAS_NUM_THREADS": "1",
         "OPENBLAS_CORETYPE": "Haswell",
@@ -55,11 +61,11 @@ def count(workload: str, level: str, calls: int) -> int:
     return int(found[1].replace(",", ""))
 
 
-def per_cell(workload: str, level: str) -> float:
+def per_cell(workload: str, level: str, site: Path | None = None) -> float:
     """Return the instructions of one call for each cell of its input."""
     cells = prod(BY_NAME[workload].shape)
     calls = max(1, min(CALLS, MOST // cells))
-    return (count(workload, level, 1 + calls) - count(workload, level, 1)) / calls / cells
+    return (count(workload, level, 1 + calls, site) - count(workload, level, 1, site)) / calls / cells
 
 
 class Instructions:
@@ -71,7 +77,7 @@ class Instructions:
     timeout = 300
 
     def setup(self, workload: str, level: str) -> None:
-        if not which("valgrind") or not which("setarch"):
+        if not possible():
             raise NotImplementedError("no valgrind here")
 
     def track_per_cell(self, workload: str, level: str) -> float:

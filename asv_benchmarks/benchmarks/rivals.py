@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .common import SEED, Workload, data
+from .common import SEED, UNPOOL, Workload, data
 
 Rival = Callable[[Workload, np.ndarray, int], tuple[Callable[[], Any], Callable[[Any], Any]]]
 
@@ -51,7 +51,7 @@ def unplanes(w: Workload, y: np.ndarray) -> np.ndarray:
 
 def gradient_in(w: Workload) -> np.ndarray:
     """Return the gradient that `calls.both` uses."""
-    return data(w.out_shape, w.dtype, w.order, SEED + 1)
+    return data(w.shape if w.op == UNPOOL else w.out_shape, w.dtype, w.order, SEED + 1)
 
 
 def pads_high(w: Workload) -> list[int]:
@@ -69,82 +69,112 @@ def torch(w: Workload, x: np.ndarray, threads: int, *, last: bool = False) -> An
 
     dims = len(w.axis)
     refuse("1 to 3 pooled axes", dims > 3)
-    refuse("max and avg only", w.op not in ("max", "avg"))
     refuse("avg has no dilation", w.op == "avg" and w.dilation > 1)
+    refuse("odd norms are of signed powers", w.op == "lp" and w.norm % 2)
     refuse("too slow", w.taps > 2e9)
     refuse("nothing to lay out", last and (w.shape[w.layout.index("C")] if "C" in w.layout else 1) == 1)
     t.set_num_threads(threads)
+    flat = last and dims == 1  # no channels-last tensors of one axis: they are images of one row
+    n = 2 if flat else dims
+
+    def per_axis(values: tuple[int, ...], one: int) -> tuple[int, ...]:
+        return (one, *values) if flat else values
 
     def tensor(a: np.ndarray) -> Any:
         v = t.from_numpy(np.ascontiguousarray(planes(w, a)))
-        if last and dims == 1:
-            v = v[:, :, None]
-        form = t.contiguous_format if not last else t.channels_last_3d if dims == 3 else t.channels_last
-        return v.contiguous(memory_format=form)
+        form = t.contiguous_format if not last else t.channels_last_3d if n == 3 else t.channels_last
+        return (v[:, :, None] if flat else v).contiguous(memory_format=form)
 
     def array(v: Any) -> np.ndarray:
-        return unplanes(w, (v[:, :, 0] if last and dims == 1 else v).detach().numpy())
+        return unplanes(w, (v[:, :, 0] if flat else v).detach().numpy())
 
-    n = 2 if last and dims == 1 else dims
-    kernel, stride = w.kernels, w.strides
-    pad, dilation = (w.padding,) * dims, (w.dilation,) * dims
-    if n != dims:
-        kernel, stride, pad, dilation = (1, *kernel), (1, *stride), (0, *pad), (1, *dilation)
+    kernel, stride = per_axis(w.kernels, 1), per_axis(w.strides, 1)
+    padding, dilation = per_axis((w.padding,) * dims, 0), per_axis((w.dilation,) * dims, 1)
+    bins = per_axis(tuple(w.out_shape[a] for a in w.axis), 1)
+    whole = tuple(range(2, 2 + n))
+    choose = {"return_indices": True} if w.indices and not w.grad else {}
     source = tensor(x)
-    if w.op == "max":
-        pool = getattr(f, f"max_pool{n}d")
-        words = {"dilation": dilation, "ceil_mode": w.ceil_mode}
-        if w.indices and not w.grad:
-            words["return_indices"] = True
+
+    def pool(name: str, *args: Any, **words: Any) -> Any:
+        return partial(getattr(f, f"{name}{n}d"), *args, **words)
+
+    def reduced(function: Any, *args: Any) -> Any:
+        return lambda v: function(v, *args, whole, True)
+
+    if w.op == UNPOOL:
+        y, indices = pool("max_pool", return_indices=True)(source, kernel, stride, padding)
+        function = pool("max_unpool", indices=indices, kernel_size=kernel, stride=stride, padding=padding)
+        function = partial(function, output_size=source.shape[2:])
+        source = y
     else:
-        pool = getattr(f, f"avg_pool{n}d")
-        words = {"ceil_mode": w.ceil_mode}
+        functions = {
+            "max": lambda: pool(
+                "max_pool", kernel_size=kernel, stride=stride, padding=padding, dilation=dilation,
+                ceil_mode=w.ceil_mode, **choose,
+            ),
+            "avg": lambda: pool(
+                "avg_pool", kernel_size=kernel, stride=stride, padding=padding, ceil_mode=w.ceil_mode
+            ),
+            "lp": lambda: pool("lp_pool", norm_type=w.norm, kernel_size=kernel if n > 1 else kernel[0], stride=stride if n > 1 else stride[0], ceil_mode=w.ceil_mode),
+            "adaptive_max": lambda: pool("adaptive_max_pool", output_size=bins, **choose),
+            "adaptive_avg": lambda: pool("adaptive_avg_pool", output_size=bins),
+            "fractional_max": lambda: pool(
+                "fractional_max_pool", kernel_size=kernel, output_size=bins,
+                _random_samples=t.from_numpy(w.samples), **choose,
+            ),
+            "global_max": lambda: reduced(t.amax),
+            "global_avg": lambda: reduced(t.mean),
+            "global_lp": lambda: reduced(t.linalg.vector_norm, w.norm),
+        }  # fmt: skip
+        refuse("no such pool", w.op not in functions)
+        function = functions[w.op]()
     if w.grad:
         source.requires_grad_(True)
         g = tensor(gradient_in(w))
-
-        def step() -> Any:
-            return t.autograd.grad(pool(source, kernel, stride, pad, **words), source, g)[0]
-
-        return step, array
-    call = partial(pool, source, kernel, stride, pad, **words)
-    return call, lambda y: tuple(map(array, y)) if isinstance(y, tuple) else array(y)
+        return lambda: t.autograd.grad(function(source), source, g)[0], array
+    return partial(function, source), lambda y: tuple(map(array, y)) if isinstance(y, tuple) else array(y)
 
 
 def onnx_model(w: Workload, x: np.ndarray) -> bytes:
     """Return an ONNX model of one pool."""
     from onnx import TensorProto, checker, helper, numpy_helper  # noqa: F401
 
-    op = {"max": "MaxPool", "avg": "AveragePool"}[w.op]
-    attributes: dict[str, Any] = {
+    window: dict[str, Any] = {
         "kernel_shape": w.kernels,
         "strides": w.strides,
         "pads": [w.padding] * (2 * len(w.axis)),
-        "ceil_mode": int(w.ceil_mode),
     }
-    if w.op == "avg":
-        attributes["count_include_pad"] = 1
-    if w.dilation > 1:
-        attributes["dilations"] = [w.dilation] * len(w.axis)
-    outputs = ["y", "i"] if w.indices else ["y"]
+    rounded = {**window, "ceil_mode": int(w.ceil_mode)}
+    dilated = {**rounded, **({"dilations": [w.dilation] * len(w.axis)} if w.dilation > 1 else {})}
+    op, attributes = {
+        "max": ("MaxPool", dilated),
+        "avg": ("AveragePool", {**dilated, "count_include_pad": 1}),
+        "lp": ("LpPool", {**rounded, "p": int(w.norm)}),
+        UNPOOL: ("MaxUnpool", window),
+        "global_max": ("GlobalMaxPool", {}),
+        "global_avg": ("GlobalAveragePool", {}),
+        "global_lp": ("GlobalLpPool", {"p": int(w.norm)}),
+    }[w.op]
+    unpools = w.op == UNPOOL
     kind = helper.np_dtype_to_tensor_dtype(x.dtype)
-    shape = planes(w, np.empty(w.out_shape, "u1")).shape
-    graph = helper.make_graph(
-        [helper.make_node(op, ["x"], outputs, **attributes)],
-        "pool",
-        [helper.make_tensor_value_info("x", kind, planes(w, x).shape)],
-        [helper.make_tensor_value_info(n, k, shape) for n, k in zip(outputs, (kind, TensorProto.INT64), strict=False)],
-    )
+    small, large = planes(w, np.empty(w.out_shape, "u1")).shape, planes(w, x).shape
+    values = [helper.make_tensor_value_info("x", kind, small if unpools else large)]
+    results = [helper.make_tensor_value_info("y", kind, large if unpools else small)]
+    if w.indices:
+        indices = helper.make_tensor_value_info("i", TensorProto.INT64, small)
+        (values if unpools else results).append(indices)
+    node = helper.make_node(op, [v.name for v in values], [r.name for r in results], **attributes)
+    graph = helper.make_graph([node], "pool", values, results)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     return model.SerializeToString()
 
 
 def onnxruntime(w: Workload, x: np.ndarray, threads: int) -> Any:
-    """ONNX Runtime with input and output bound beforehand; N, C, ... is the only layout it pools."""
+    """ONNX Runtime with inputs and outputs bound beforehand; N, C, ... is the only layout it pools."""
     import onnxruntime as ort
 
     refuse("no gradients", w.grad)
-    refuse("max and avg only", w.op not in ("max", "avg"))
+    refuse("no such pool", w.op in ("min", "sum", "fractional_max") or w.op.startswith("adaptive"))
     refuse("1 to 3 pooled axes", len(w.axis) > 3)
     refuse("too slow", w.taps > (4e9 if w.op == "max" and not w.indices else 1.2e9))
     options = ort.SessionOptions()
@@ -156,17 +186,31 @@ def onnxruntime(w: Workload, x: np.ndarray, threads: int) -> Any:
     except Exception as error:
         raise Unable(f"{type(error).__name__}: {str(error)[:60]}") from error
     source = np.ascontiguousarray(planes(w, x))
-    shape = planes(w, np.empty(w.out_shape, "u1")).shape
-    outputs = [np.zeros(shape, x.dtype)] + ([np.zeros(shape, np.int64)] if w.indices else [])
-    held = [ort.OrtValue.ortvalue_from_numpy(a) for a in (source, *outputs)]  # no copies
+    small = planes(w, np.empty(w.out_shape, "u1")).shape
+    pooled = [np.zeros(small, x.dtype)] + ([np.zeros(small, np.int64)] if w.indices else [])
     binding = session.io_binding()
-    binding.bind_ortvalue_input("x", held[0])
-    for name, value in zip(("y", "i"), held[1:], strict=False):
-        binding.bind_ortvalue_output(name, value)
+
+    def bind(binding: Any, inputs: list[np.ndarray], outputs: list[np.ndarray]) -> list[Any]:
+        held = [ort.OrtValue.ortvalue_from_numpy(a) for a in (*inputs, *outputs)]  # no copies: nobody else holds them
+        for name, value in zip(("x", "i"), held[: len(inputs)], strict=False):
+            binding.bind_ortvalue_input(name, value)
+        for name, value in zip(("y", "i"), held[len(inputs) :], strict=False):
+            binding.bind_ortvalue_output(name, value)
+        return held
+
+    if w.op == UNPOOL:
+        max_pool = ort.InferenceSession(onnx_model(w._replace(op="max"), x), options)
+        before = max_pool.io_binding()
+        kept = bind(before, [source], pooled)
+        max_pool.run_with_iobinding(before)
+        inputs, outputs = [v.numpy() for v in kept[1:]], [np.zeros(source.shape, x.dtype)]
+    else:
+        inputs, outputs = [source], pooled
+    held = bind(binding, inputs, outputs)
 
     def fetch(_: Any) -> Any:
-        y = [unplanes(w, v.numpy()) for v in held[1:]]
-        if not w.indices:
+        y = [unplanes(w, v.numpy()) for v in held[len(inputs) :]]
+        if len(y) == 1:
             return y[0]
         return y[0], y[1] % prod(w.shape[a] for a in w.axis)  # theirs count through the whole tensor
 
@@ -179,7 +223,6 @@ def openvino(w: Workload, x: np.ndarray, threads: int) -> Any:
     from openvino import opset8, opset14
 
     refuse("no gradients", w.grad)
-    refuse("max and avg only", w.op not in ("max", "avg"))
     refuse("1 to 3 pooled axes", len(w.axis) > 3)
     refuse("avg has no dilation", w.op == "avg" and w.dilation > 1)
     refuse("too slow", w.taps > (2e8 if w.indices or w.dilation > 1 else 4e9))
@@ -188,13 +231,21 @@ def openvino(w: Workload, x: np.ndarray, threads: int) -> Any:
     pads = [w.padding] * len(w.axis)
     rounding = "ceil_torch" if w.ceil_mode else "floor"
     args = [list(w.strides), pads, pads, list(w.kernels)]
-    if w.op == "avg":
-        node = opset14.avg_pool(parameter, *args, False, rounding)
-        results = [opset8.result(node.output(0))]
-    else:
-        args.insert(1, [w.dilation] * len(w.axis))
-        node = opset14.max_pool(parameter, *args, rounding, None, "i64", 2)
-        results = [opset8.result(node.output(i)) for i in range(2 if w.indices else 1)]
+    dilations = [w.dilation] * len(w.axis)
+    axes = np.arange(2, source.ndim)
+    bins = np.array([w.out_shape[a] for a in w.axis])
+    nodes: dict[str, Callable[[], Any]] = {
+        "max": lambda: opset14.max_pool(parameter, args[0], dilations, *args[1:], rounding, None, "i64", 2),
+        "avg": lambda: opset14.avg_pool(parameter, *args, False, rounding),
+        "adaptive_max": lambda: opset8.adaptive_max_pool(parameter, bins, "i64"),
+        "adaptive_avg": lambda: opset8.adaptive_avg_pool(parameter, bins),
+        "global_max": lambda: opset8.reduce_max(parameter, axes, keep_dims=True),
+        "global_avg": lambda: opset8.reduce_mean(parameter, axes, keep_dims=True),
+        "global_lp": lambda: opset8.reduce_l2(parameter, axes, keep_dims=True),
+    }
+    refuse("no such pool", w.op not in nodes or w.norm != 2)
+    node = nodes[w.op]()
+    results = [opset8.result(node.output(i)) for i in range(2 if w.indices else 1)]
     config = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
@@ -233,6 +284,7 @@ def jax(w: Workload, x: np.ndarray, threads: int, *, last: bool = False) -> Any:
 
     j.config.update("jax_enable_x64", True)
     refuse("no indices", w.indices and not w.grad)
+    refuse("windows only", w.bins is not None or w.op == UNPOOL)
     refuse("integer means round otherwise", w.op == "avg" and x.dtype.kind in "iu")
     refuse("avg with ceil_mode", w.op == "avg" and w.ceil_mode)
     refuse("too slow", w.taps > 5e8 or (w.grad and w.taps > 1e8))
@@ -259,12 +311,20 @@ def jax(w: Workload, x: np.ndarray, threads: int, *, last: bool = False) -> Any:
         "min": (high, lax.min),
         "avg": (zero, lax.add),
         "sum": (zero, lax.add),
-    }[w.op]
+        "lp": (zero, lax.add),
+    }[w.op.removeprefix("global_")]
     refuse("sum wraps", w.op == "sum" and x.dtype.kind in "iu")
 
     def pool(v: Any) -> Any:
+        norm = w.op.endswith("lp")
+        v = jnp.abs(v) ** int(w.norm) if norm else v
         y = lax.reduce_window(v, x.dtype.type(start), reduce, k, s, p, window_dilation=d)
-        return y / np.asarray(prod(k), x.dtype) if w.op == "avg" else y
+        return y / np.asarray(prod(k), x.dtype) if w.op.endswith("avg") else y ** (1 / w.norm) if norm else y
+
+    whole = tuple(i for i, a in enumerate(moved) if a in w.axis)
+    reductions = {"global_max": jnp.max, "global_avg": jnp.mean}
+    if w.op in reductions:
+        pool = partial(reductions[w.op], axis=whole, keepdims=True)  # faster than one window
 
     source = jnp.asarray(np.ascontiguousarray(x.transpose(moved)))
     if w.grad:
@@ -332,9 +392,15 @@ def scipy(w: Workload, x: np.ndarray, threads: int) -> Any:
     return partial(function, x, **words), lambda _: out[inside]
 
 
+PLAIN = "max", "min", "avg", "sum"
+
+
 def blocks(w: Workload, x: np.ndarray) -> None:
     """Refuse all but whole, unpadded blocks."""
-    refuse("blocks only", w.strides != w.kernels or w.padding or w.dilation > 1 or w.indices or w.grad)
+    refuse(
+        "blocks only",
+        w.bins is not None or w.strides != w.kernels or w.padding or w.dilation > 1 or w.indices or w.grad,
+    )
     refuse("whole blocks only", any(x.shape[a] % k for a, k in zip(w.axis, w.kernels, strict=True)))
 
 
@@ -352,9 +418,12 @@ def skimage(w: Workload, x: np.ndarray, threads: int) -> Any:
 
 
 def numpy(w: Workload, x: np.ndarray, threads: int) -> Any:
-    """The reshape trick."""
+    """The reshape trick, or the reduction itself."""
     refuse("C order", w.order != "C")
     blocks(w, x)
+    if w.op.startswith("global_"):
+        functions = {"global_max": np.max, "global_avg": np.mean, "global_lp": np.linalg.vector_norm}
+        return partial(functions[w.op], x, axis=w.axis, keepdims=True), lambda y: y
     shape: list[int] = []
     axes: list[int] = []
     kernels = dict(zip(w.axis, w.kernels, strict=True))
