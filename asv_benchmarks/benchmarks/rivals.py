@@ -203,7 +203,7 @@ def onnxruntime(w: Workload, x: np.ndarray, threads: int) -> Any:
         before = max_pool.io_binding()
         kept = bind(before, [source], pooled)
         max_pool.run_with_iobinding(before)
-        inputs, outputs = [v.numpy() for v in kept[1:]], [np.zeros(source.shape, x.dtype)]
+        inputs, outputs = [np.array(v.numpy()) for v in kept[1:]], [np.zeros(source.shape, x.dtype)]
     else:
         inputs, outputs = [source], pooled
     held = bind(binding, inputs, outputs)
