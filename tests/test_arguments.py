@@ -371,6 +371,8 @@ SIGNATURES = {
     "out=None, num_threads=None",
     "sum_pool": f"x, {W}, dtype=None, {GAPS}, out=None, num_threads=None",
     "output_shape": f"shape, {W}",
+    "max_unpool": f"y, indices, {W.replace('*, ', '*, output_shape=None, ')}, out=None, num_threads=None",
+    "max_unpool_grad": f"grad, indices, {W}, out=None, num_threads=None",
 }
 
 

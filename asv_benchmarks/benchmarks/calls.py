@@ -143,13 +143,20 @@ def unpool(w: Workload, x: np.ndarray, **options: Any) -> Call:
     return partial(cypool.max_unpool, y, indices, *args, output_shape=x.shape, **words, **options)
 
 
+def unpool_grad(w: Workload, x: np.ndarray, **options: Any) -> Call:
+    """Return the call of cypool that takes the gradient of `unpool`; it has the shape of `x`."""
+    args, words = window(w)
+    _, indices = forward(w._replace(indices=w.indices or "window"), x, "max")()
+    return partial(cypool.max_unpool_grad, x, indices, *args, **words, **options)
+
+
 def both(w: Workload, x: np.ndarray, **options: Any) -> Call:
     """Return a call of cypool that pools and takes the gradient, as a training step does."""
     pool, gradient = training(w, x, **options)
     return lambda: gradient(pool(), **options)
 
 
-OTHERS: dict[str, Callable[..., Call]] = {"max_pool_take": take, "max_unpool": unpool}
+OTHERS: dict[str, Callable[..., Call]] = {"max_pool_take": take, "max_unpool": unpool, "max_unpool_grad": unpool_grad}
 """Functions that are no pools and no gradients of them."""
 
 

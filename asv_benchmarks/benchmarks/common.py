@@ -261,7 +261,12 @@ WORKLOADS: tuple[Workload, ...] = (
     W("Indices", "max", "HW", (1024, 1024), 31, 1, indices=True),
     W("Gradient", "max", "NCHW", (8, 64, 112, 112), 3, 2, 1, indices="window", grad=True),
     W("Gradient", "max", "NHWC", (8, 112, 112, 64), 3, 2, 1, indices="window", grad=True),
+    W("Gradient", "max", "NCHW", (8, 64, 112, 112), 2, 2, indices="window", grad=True),
+    W("Gradient", "max", "NHWC", (8, 112, 112, 64), 2, 2, indices="window", grad=True),
+    W("Gradient", "max", "NCHW", (1, 64, 56, 56), 3, 2, 1, indices="window", grad=True),
+    W("Gradient", "max", "NHWC", (1, 56, 56, 64), 3, 2, 1, indices="window", grad=True),
     W("Gradient", "avg", "NCHW", (8, 64, 112, 112), 2, 2, grad=True),
+    W("Gradient", "avg", "NHWC", (8, 112, 112, 64), 2, 2, grad=True),
     W("Gradient", "max", "NCDHW", (2, 16, 32, 64, 64), 2, 2, indices="window", grad=True),
     # The rest of the family
     W("Adaptive", "adaptive_avg", "NCHW", (1, 256, 13, 13), bins=6),

@@ -5,6 +5,7 @@ from cypool.dispatch import show_config
 from cypool.gradients import avg_pool_grad, max_pool_grad, max_pool_take, min_pool_grad, sum_pool_grad
 from cypool.pool import avg_pool, max_pool, min_pool, output_shape, sum_pool
 from cypool.threads import get_num_threads, set_num_threads
+from cypool.unpool import max_unpool, max_unpool_grad
 
 __version__ = "0.1.0"
 
@@ -16,6 +17,8 @@ __all__ = [
     "max_pool",
     "max_pool_grad",
     "max_pool_take",
+    "max_unpool",
+    "max_unpool_grad",
     "min_pool",
     "min_pool_grad",
     "output_shape",

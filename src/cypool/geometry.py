@@ -112,6 +112,41 @@ def pooled_shape(shape: Sequence[int], found: Sequence[Window]) -> tuple[int, ..
     return tuple(result)
 
 
+def unpooled_shape(
+    shape: Sequence[int], kernel_size: Any, stride: Any, padding: Any, dilation: Any, axis: Any, given: Any = None
+) -> tuple[int, ...]:
+    """Return the shape whose pool has this `shape`: the least there is, or for "same" the largest.
+
+    Or the `given` one, which may have the sizes of the pooled axes alone.
+    """
+    axes = _axes(len(shape), kernel_size, axis)
+    result = list(shape)
+    if given is not None:
+        sizes = [integer("output_shape", n, 0) for n in sequence("output_shape", given)]
+        if len(sizes) == len(shape):
+            return tuple(sizes)
+        if len(sizes) != len(axes):
+            raise ValueError(
+                f"output_shape must have one size for each of {len(shape)} axes, or of the {len(axes)} that are pooled, "
+                f"got {given!r}"
+            )
+        for a, n in zip(axes, sizes, strict=True):
+            result[a] = n
+        return tuple(result)
+    kernels = _per_axis("kernel_size", kernel_size, len(axes), 1)
+    strides = kernels if stride is None else _per_axis("stride", stride, len(axes), 1)
+    dilations = _per_axis("dilation", dilation, len(axes), 1)
+    pads = _paddings(padding, len(axes))
+    for i, a in enumerate(axes):
+        low, high = pads[i] if isinstance(pads, list) else (0, 0)
+        result[a] = (shape[a] - 1) * strides[i] + dilations[i] * (kernels[i] - 1) + 1 - low - high
+        if isinstance(pads, str) and pads != "valid":
+            result[a] = shape[a] * strides[i]
+        if result[a] <= 0:
+            raise ValueError(f"y of size {shape[a]} along axis {a} is no pool of anything with padding {padding!r}")
+    return tuple(result)
+
+
 def integer(name: str, value: Any, least: int) -> int:
     """Return `value` as an int of at least `least`; bools and floats are refused."""
     if type(value) is not int:

@@ -2,7 +2,8 @@
 
 The counterpart of plan.py: the result is one flat table of int64, read by `_kernels/backward.pyx` (`Head`, `Axis` and
 `Outer` there name its entries in this order). Strides are in the order result, source, indices (or numbers of cells);
-the source of a gradient is the gradient of the pool's result, that of `max_pool_take` is the array it takes from.
+the source of a gradient is the gradient of the pool's result, that of `max_pool_take` is the array it takes from,
+that of `max_unpool` what it writes.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from cypool.geometry import Window
 from cypool.plan import Axis, Plan, even, merge_lanes, sort_axes
 
-SUM, CHOOSE, SCATTER, TAKE = range(4)
+SUM, CHOOSE, SCATTER, TAKE, PUT = range(5)
 
 TERMS = 64
 """Cells of a window up to which every window is compared with every tap; indices into larger ones are followed."""
@@ -40,6 +41,7 @@ class Request(NamedTuple):
     padded: bool
     gaps: bool
     least: int
+    anywhere: bool
 
 
 class _Tiled(NamedTuple):
@@ -72,7 +74,12 @@ def plan(
     axes, kept = sort_axes(found, shape, strides, request.mode != SUM, request.flat)
     lanes, outer = merge_lanes(kept, len(strides))
     # The result is the largest array, so the walk follows its memory; what is taken is no gradient but smaller.
-    axes.sort(key=lambda axis: -abs(axis.strides[0]))
+    if request.mode != PUT:  # of two windows that write one cell, the last in row-major order comes last
+        axes.sort(key=lambda axis: -abs(axis.strides[0]))
+    # Flat indices of any cell need no taking apart where a step is the same everywhere.
+    steps = [(a.base, a.strides[1 if request.mode == TAKE else 0]) for a in axes]
+    line = min(steps)[1] if request.anywhere else 0
+    line *= all(step == base * line for base, step in steps)
     tiled = [_tiled(a, request.mode) for a in axes]
     clipped = any(t.whole_first > 0 or t.whole_last < a.count for a, t in zip(axes, tiled, strict=True))
     codes = prod(w.size for w in found) if request.flat else prod(w.kernel for w in found)
@@ -91,10 +98,10 @@ def plan(
     box = -(-one * planes_tile // 16) * 16
     rungs = max(_rungs(a, t.halo()) for a, t in zip(axes, tiled, strict=True)) if request.mode == SUM else 0
     row = min(ROW, lanes_tile * max(t.length for t in tiled)) if request.mode >= SCATTER else 0
-    if request.mode == TAKE:
+    if request.mode >= TAKE:
         box = 0
     table = [
-        *request, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
+        *request, line, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
         box, rungs, row, parts, number * parts, clipped, len(axes), len(outer),
     ]  # fmt: skip
     for axis, t, tile in zip(axes, tiled, tiles, strict=True):
@@ -109,7 +116,7 @@ def plan(
 def _tiled(axis: Axis, mode: int) -> _Tiled:
     n, s, low = axis.size, axis.stride, axis.low
     phases = -(-n // s)
-    length = {SCATTER: n, TAKE: axis.count}.get(mode, phases)
+    length = {SCATTER: n, TAKE: axis.count, PUT: axis.count}.get(mode, phases)
     whole_last = max(0, min(axis.count, (n + low - axis.extent) // s + 1))
     whole_first = min(-(-low // s), whole_last)
     if mode >= SCATTER:
@@ -127,6 +134,8 @@ def _rungs(axis: Axis, halo: int) -> int:
 
 def _grow(axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int) -> tuple[list[int], int]:
     """Return the sides of a tile and its lanes: doubled where its halo weighs most, the last axis first."""
+    if mode == PUT:
+        return [t.length for t in tiled], min(lanes, ROW)
     if mode == TAKE:
         return [even(t.length, max(1, ROW // lanes)) for t in tiled], min(lanes, ROW)
     halos = [a.extent + a.stride if mode == SCATTER else t.halo() for a, t in zip(axes, tiled, strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 from cypool import arrays, calls, dispatch, dtypes, threads
 from cypool import gaps as absent
 from cypool.geometry import Window, integer, pooled_shape, sequence, windows
-from cypool.gradient_plan import CHOOSE, SCATTER, SUM, TAKE, Request, follows, plan
+from cypool.gradient_plan import CHOOSE, PUT, SCATTER, SUM, TAKE, Request, follows, plan
 from cypool.plan import SUM as POOL_SUM
 from cypool.plan import TYPES
 
@@ -92,7 +92,7 @@ def max_pool_grad(
            [0., 0., 0., 0.]])
     """
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    return _call("grad", grad, indices, shape, window, (), out, num_threads)
+    return call("grad", grad, indices, shape, window, (), out, num_threads)
 
 
 def min_pool_grad(
@@ -126,7 +126,7 @@ def min_pool_grad(
     array([0. , 0.5, 0. , 2. , 0. , 0. ])
     """
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    return _call("grad", grad, indices, shape, window, (), out, num_threads)
+    return call("grad", grad, indices, shape, window, (), out, num_threads)
 
 
 def max_pool_take(
@@ -181,7 +181,7 @@ def max_pool_take(
     array([30, 60])
     """
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    return _call("take", x, indices, None, window, (), out, num_threads)
+    return call("take", x, indices, None, window, (), out, num_threads)
 
 
 def avg_pool_grad(
@@ -304,7 +304,7 @@ def _shared(
 ) -> np.ndarray:  # fmt: skip
     """Take the gradient of a sum or an average, of the cells that are there."""
     if where is None and type(min_count) is int and min_count == 1:
-        return _call("grad", grad, None, shape, window, (*options, 1), out, num_threads)
+        return call("grad", grad, None, shape, window, (*options, 1), out, num_threads)
     shape = _shape(shape)
     gaps = absent.gaps(shape, False, "propagate", where, min_count, None)
     where = np.broadcast_to(True, shape) if gaps.where is None else gaps.where
@@ -314,48 +314,51 @@ def _shared(
     once = tuple(slice(None if s or a in pooled else 1) for a, s in enumerate(where.strides))
     cells = calls.pool(POOL_SUM, where[once], window, (None,), ("propagate", None, 1, None), None, num_threads)
     cells = np.broadcast_to(cells, pooled_shape(shape, found))
-    return _call("grad", grad, cells, shape, window, (*options, gaps.least), out, num_threads, where)
+    return call("grad", grad, cells, shape, window, (*options, gaps.least), out, num_threads, where)
 
 
-def _call(
+def call(
     name: str, source: Any, indices: Any, shape: Any, window: tuple[Any, ...], options: tuple[Any, ...],
     out: Any, num_threads: int | None, where: np.ndarray | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Take a gradient of the pool's result back to its input ("grad"), or cells of its input to its result ("take").
 
+    With flat indices of any cells, "gather" does what "take" does, and "put" is its inverse.
     With `where`, the cells of the input that are there, `indices` are the numbers of them in each window.
     """
-    source = _array("grad" if name == "grad" else "x", source)
-    z = None if indices is None else _array("indices", indices)
+    source = array_of({"take": "x", "put": "y"}.get(name, "grad"), source)
+    z = None if indices is None else array_of("indices", indices)
     limit = threads.resolve(num_threads)
-    if name == "grad":
+    if shape is not None:
         shape = _shape(shape)
     layout = None if z is None else (z.shape, z.strides, z.dtype)
     key = name, source.shape, source.strides, source.dtype, source.flags.fnc, layout, shape
     arguments = *calls.hashable(window), *options
     try:
-        call, found = _prepare(*key, None, *arguments)
+        plan_, found = _prepare(*key, None, *arguments)
     except TypeError:
         # An argument that cannot be hashed, or of a wrong type: its own check says so.
-        call, found = _prepare.__wrapped__(*key, None, *arguments)
+        plan_, found = _prepare.__wrapped__(*key, None, *arguments)
     x = None
     if out is not None:
-        x, strides = calls.output(out, call, source)
+        x, strides = calls.output(out, plan_, source)
         if any(a is not None and np.may_share_memory(out, a) for a in (z, where)):
             x = None
         elif strides is not None:
-            call, _ = _prepare(*key, strides, *arguments)
+            plan_, _ = _prepare(*key, strides, *arguments)
     if x is None:
-        x = arrays.empty(call.shape, call.dtype, call.order)
-    if not call.empty:
+        x = arrays.empty(plan_.shape, plan_.dtype, plan_.order, np.zeros if name == "put" else np.empty)
+    if not plan_.empty:
         flat_z = _NO_INDICES if z is None else arrays.bytes_of(z)
-        data = arrays.bytes_of(x), arrays.bytes_of(source), flat_z, call.table, call.divisor
-        count = 1 if limit == 1 or call.serial else limit
+        data = arrays.bytes_of(x), arrays.bytes_of(source), flat_z, plan_.table, plan_.divisor
+        count = 1 if limit == 1 or plan_.serial else limit
         # Wrong indices must not show in an `out`; a new array nobody sees.
         good = z is None or x is not out or _run(data, count, dry=True)
+        if good and x is out and name == "put":
+            x[...] = np.zeros((), x.dtype)
         if not (good and _run(data, count, dry=False)):
             assert z is not None
-            raise ValueError(_complaint(z, found))
+            raise ValueError(_complaint(z, found, name in ("put", "gather")))
         if where is not None:
             absent.clear(x, where)
     if out is not None and x is not out:
@@ -389,9 +392,9 @@ def _prepare(
     *average: Any,
 ) -> tuple[calls.Call, tuple[Window, ...]]:
     """Check the arguments and plan the call; `out_strides` are those of an `out` to write into, if there is one."""
-    if name == "take":
+    if name != "grad":
         dtypes.kind_of(dtype)
-        shape = source
+        shape = source if shape is None else shape
     elif dtypes.name_of(dtype) not in _LANES or (dtype.kind == "c" and not average):
         raise TypeError(
             "grad must have dtype float16, bfloat16, float32 or float64"
@@ -400,8 +403,10 @@ def _prepare(
     assert shape is not None
     found = windows(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
     pooled = pooled_shape(shape, found)
-    if name == "grad" and source != pooled:
-        raise ValueError(f"grad must have the shape of the pool's result, {pooled}, got {source}")
+    if name in ("grad", "put") and source != pooled:
+        raise ValueError(
+            f"{'y' if name == 'put' else 'grad'} must have the shape of the pool's result, {pooled}, got {source}"
+        )
     flat = False
     z_strides: Sequence[int] = [0] * len(pooled)
     z_dtype = np.dtype(np.uint8)
@@ -426,10 +431,11 @@ def _prepare(
             divisor = 0.0 if counted else divisor
         elif divisor == 1:
             divisor = 0.0
-    mode = TAKE if name == "take" else SUM
+    anywhere = flat and name in ("put", "gather")
+    mode = {"grad": SUM, "put": PUT}.get(name, TAKE)
     if name == "grad" and indices is not None and not gaps:
         mode = SCATTER if follows(found, flat) else CHOOSE
-    result = pooled if name == "take" else shape
+    result = pooled if mode == TAKE else shape
     order = "F" if fortran else "C"
     if out_strides is None:
         x_strides: Sequence[int] = arrays.strides_of(result, order)
@@ -439,10 +445,10 @@ def _prepare(
     table, work, empty = np.empty(0, np.int64), 0, prod(result) == 0
     if not empty:
         parts = 2 if dtype.kind == "c" else 1
-        # What is taken has the bytes of a cell and no arithmetic.
-        cell = f"u{dtype.itemsize // parts}" if name == "take" else dtypes.name_of(dtype)
+        # What is taken or put has the bytes of a cell and no arithmetic.
+        cell = f"u{dtype.itemsize // parts}" if name != "grad" else dtypes.name_of(dtype)
         type_, lane, index = (TYPES.index(t) for t in (cell, _LANES.get(cell, cell), dtypes.name_of(z_dtype)))
-        request = Request(mode, type_, lane, index, flat, counted, padded, gaps, least)
+        request = Request(mode, type_, lane, index, flat, counted, padded, gaps, least, anywhere)
         strides_of: list[Sequence[int]] = [x_strides, g_strides, z_strides]
         starts = [arrays.start_of(n, by) for n, by in zip((result, source, pooled), strides_of, strict=True)]
         if parts == 2:
@@ -458,7 +464,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return tuple([integer("shape", n, 0) for n in sequence("shape", shape)])
 
 
-def _array(name: str, value: Any) -> np.ndarray:
+def array_of(name: str, value: Any) -> np.ndarray:
     """Return an argument as an array that a kernel can read."""
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(
@@ -470,9 +476,10 @@ def _array(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def _complaint(indices: np.ndarray, found: Sequence[Window]) -> str:
-    """Say which index, the first in row-major order, names no cell of its window."""
+def _complaint(indices: np.ndarray, found: Sequence[Window], anywhere: bool) -> str:
+    """Say which index, the first in row-major order, names no cell of its window, or `anywhere`, if it is flat."""
     flat = indices.dtype.kind == "i"
+    anywhere &= flat
     none = -1 if flat else np.iinfo(indices.dtype).max
     sizes = [w.size if flat else w.kernel for w in found]
     for start in range(0, indices.size, 1 << 16):
@@ -485,10 +492,11 @@ def _complaint(indices: np.ndarray, found: Sequence[Window]) -> str:
             first = at[w.axis] * w.stride - w.low
             tap, rest = np.divmod(part - first, w.dilation) if flat else (part, 0)
             cell = part if flat else first + part * w.dilation
-            good &= (rest == 0) & (tap >= 0) & (tap < w.kernel) & (cell >= 0) & (cell < w.size)
+            good &= anywhere | (rest == 0) & (tap >= 0) & (tap < w.kernel) & (cell >= 0) & (cell < w.size)
         wrong = np.flatnonzero(~good & (value != none))
         if wrong.size:
             position = tuple(int(c[wrong[0]]) for c in at)
             kind = "position in the pooled axes" if flat else "offset in the window"
-            return f"indices must name cells of their windows, got the {kind} {value[wrong[0]]} for window {position}"
+            cells = "the array" if anywhere else "their windows"
+            return f"indices must name cells of {cells}, got the {kind} {value[wrong[0]]} for window {position}"
     raise AssertionError("the kernel refused indices that are right")

@@ -23,6 +23,8 @@ __all__ = [
     "max_pool",
     "max_pool_grad",
     "max_pool_take",
+    "max_unpool",
+    "max_unpool_grad",
     "min_pool",
     "min_pool_grad",
     "output_shape",
@@ -148,15 +150,51 @@ def max_pool_take(x, indices, kernel_size, stride=None, padding=0, dilation=1, *
     """``y[o] = x[c]`` for the cell ``c`` that ``indices[o]`` names, 0 where it names none."""
     x = _array(x, "max_pool_take")
     plan = _Plan(x.shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    return _take(x, indices, plan, out, anywhere=False)
+
+
+def max_unpool(y, indices, kernel_size, stride=None, padding=0, dilation=1, *, output_shape=None, axis=None,
+               ceil_mode=False, out=None, num_threads=None):  # fmt: skip
+    """``x[c] = y[o]`` for the last window ``o`` whose index names cell ``c``, 0 where none does.
+
+    Flat indices name any cell. Without `output_shape` a pooled axis of n windows has the cells from the first tap of
+    the first to the last tap of the last, without the padding; ``n * stride`` for "same".
+    """
+    y = _array(y, "max_unpool")
+    axes = _axes(axis, kernel_size, y.ndim)
+    shape = list(y.shape)
+    if output_shape is not None and len(output_shape) == y.ndim:
+        shape = output_shape
+    else:
+        kernels = _per_axis("kernel_size", kernel_size, len(axes), least=1)
+        strides = kernels if stride is None else _per_axis("stride", stride, len(axes), least=1)
+        extents = [d * (k - 1) + 1 for k, d in zip(kernels, _per_axis("dilation", dilation, len(axes), 1), strict=True)]
+        pads = _pads("valid" if isinstance(padding, str) else padding, kernels, extents, strides)
+        for i, a in enumerate(axes):
+            shape[a] = (y.shape[a] - 1) * strides[i] + extents[i] - sum(pads[i])
+            if padding in ("same", "same_lower"):
+                shape[a] = y.shape[a] * strides[i]
+            if output_shape is not None:
+                shape[a] = output_shape[i]
+    plan = _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    _matching(y, "y", plan.output_shape)
     indices = _matching(indices, "indices", plan.output_shape)
-    result = np.zeros(plan.kept + plan.outs, x.dtype)
-    windows = plan.windows()
+    result = np.zeros(plan.kept + plan.sizes, y.dtype)
     for kept in np.ndindex(plan.kept):
-        plane = plan.pooled_last(x)[kept].ravel()
         asked = plan.pooled_last(indices)[kept].ravel()
-        cells = [_named_cell(window, index, plan) for window, index in zip(windows, asked, strict=True)]
-        result[kept].flat = [0 if c is None else plane[c] for c in cells]
-    return _deliver(plan.pooled_back(result), x, out)
+        for window, index, v in zip(plan.windows(), asked, plan.pooled_last(y)[kept].ravel(), strict=True):
+            cell = _named_cell(window, index, plan, anywhere=True)
+            if cell is not None:
+                result[kept].flat[cell] = v
+    return _deliver(plan.pooled_back(result), y, out)
+
+
+def max_unpool_grad(grad, indices, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+                    out=None, num_threads=None):  # fmt: skip
+    """``g[o] = grad[c]`` for the cell ``c`` that ``indices[o]`` names, 0 where it names none; flat ones name any cell."""
+    grad = _array(grad, "max_unpool_grad")
+    plan = _Plan(grad.shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    return _take(grad, indices, plan, out, anywhere=True)
 
 
 # ------------------------------------------------------------------------------------------ the formulas
@@ -240,12 +278,26 @@ def _scatter(grad, plan, share, out):
     return _deliver(plan.pooled_back(result), grad, out)
 
 
-def _named_cell(window, index, plan):
+def _take(x, indices, plan, out, anywhere):
+    indices = _matching(indices, "indices", plan.output_shape)
+    result = np.zeros(plan.kept + plan.outs, x.dtype)
+    windows = plan.windows()
+    for kept in np.ndindex(plan.kept):
+        plane = plan.pooled_last(x)[kept].ravel()
+        asked = plan.pooled_last(indices)[kept].ravel()
+        for o, (window, index) in enumerate(zip(windows, asked, strict=True)):
+            cell = _named_cell(window, index, plan, anywhere)
+            if cell is not None:
+                result[kept].flat[o] = plane[cell]
+    return _deliver(plan.pooled_back(result), x, out)
+
+
+def _named_cell(window, index, plan, anywhere=False):
     """The cell of the pooled axes that `index` names: signed is flat, unsigned is the place in the window."""
     if index.dtype.kind == "i":
         if index == -1:
             return None
-        if index in window.cells:
+        if index in window.cells or (anywhere and 0 <= index < math.prod(plan.sizes)):
             return int(index)
     elif index.dtype.kind == "u":
         if index == np.iinfo(index.dtype).max:

@@ -23,11 +23,11 @@ from libc.string cimport memset
 from cypool._kernels.rows cimport combine_f, cypool_sum
 from cypool._kernels.shares cimport NONE, WRONG
 from cypool._kernels.shares cimport choose, interleave, known, load_codes, load_shares, repeat
-from cypool._kernels.shares cimport scatter, store_sums, take, weigh
+from cypool._kernels.shares cimport put, scatter, store_sums, take, weigh
 from cypool._kernels.shares cimport choose_f, interleave_f, known_f, load_codes_f, load_shares_f, repeat_f, scatter_f
-from cypool._kernels.shares cimport store_sums_f, take_f, weigh_f
+from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
 from cypool._types cimport BRAIN, F4, F8, HALF
-from cypool._types cimport brain_t, code_t, half_t, real_t, share_t
+from cypool._types cimport bits_t, brain_t, code_t, half_t, real_t, share_t
 
 cdef enum:
     MAX_AXES = 64
@@ -37,7 +37,7 @@ cdef enum:
     ALIGNMENT = 64      # bytes
 
 cdef enum Mode:
-    SUM, CHOOSE, SCATTER, TAKE
+    SUM, CHOOSE, SCATTER, TAKE, PUT
 
 cdef enum Array:
     OUT, SOURCE, INDICES        # or, for sums with gaps, how many cells of each window are there
@@ -58,6 +58,7 @@ cdef struct Steps:
     scatter_f scatter
     store_sums_f store_sums
     take_f take
+    put_f put
 
 # How one pooled axis is walked; in the order of `gradient_plan.py`'s table.
 cdef struct Axis:
@@ -67,7 +68,7 @@ cdef struct Axis:
     Py_ssize_t base             # what a cell adds to a flat index
     Py_ssize_t first, last      # the windows q + first .. q + last reach cells of q
     Py_ssize_t whole_first, whole_last  # the windows whole_first .. whole_last - 1 lie inside
-    Py_ssize_t tile             # how many q make a tile; cells for SCATTER, windows for TAKE
+    Py_ssize_t tile             # how many q make a tile; cells for SCATTER, windows for TAKE and PUT
 
 cdef struct Outer:
     Py_ssize_t size
@@ -75,6 +76,8 @@ cdef struct Outer:
 
 cdef struct Head:
     Py_ssize_t mode, type, lane_type, index_type, flat, counted, padded, gaps, least
+    Py_ssize_t anywhere         # flat indices name any cell, not only those of their windows
+    Py_ssize_t line             # what they add to an offset, if that is all there is to it
     Py_ssize_t starts[3]
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[3]
@@ -120,9 +123,9 @@ def gradient(uint8_t[::1] x not None, const uint8_t[::1] g not None, const uint8
              const Py_ssize_t[::1] plan not None, double divisor, int threads, bint dry):
     """Fill `x` with what `g` and the indices `z` hand to its cells, as `plan` lays it out; all arrays as bytes.
 
-    For a plan of TAKE, fill `x` with the cells of `g` at `z`. Returns whether all indices named a cell of their window;
-    if not, `x` may hold anything. With `dry`, only looks at the indices. Raises MemoryError if there is none for
-    scratch.
+    For a plan of TAKE, fill `x` with the cells of `g` at `z`; for PUT, write those of `g` into `x` at `z`. Returns
+    whether all indices named a cell that they may name; if not, `x` may hold anything. With `dry`, only looks at the
+    indices. Raises MemoryError if there is none for scratch.
     """
     cdef Job job
     cdef Py_ssize_t chunk, chunks
@@ -153,7 +156,7 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
     cdef Py_ssize_t number, bytes, buffers
     cdef int failed = 0
     cdef char* scratch
-    if head.mode == SCATTER or head.mode == TAKE:
+    if head.mode >= SCATTER:
         bytes = head.box * sizeof(double) + head.row * (job.bytes + sizeof(int64_t) + sizeof(Py_ssize_t))
     else:
         buffers = 2 + (head.mode == CHOOSE) + head.n_axes - 1 + min(axis.stride, <Py_ssize_t>FEW) + head.rungs
@@ -162,7 +165,7 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
     if scratch == NULL:
         return NO_MEMORY
     tile.zeros = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
-    if head.mode == SCATTER or head.mode == TAKE:
+    if head.mode >= SCATTER:
         tile.sums = <double*>tile.zeros
         tile.codes = <char*>(tile.sums + head.box)
         tile.places = <Py_ssize_t*>(tile.codes + head.row * sizeof(int64_t))
@@ -176,7 +179,7 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
         tile.inside = tile.counts + axis.tile + axis.last - axis.first
     for number in range(first, last):
         _place(job, &tile, number)
-        if head.mode == SCATTER or head.mode == TAKE:
+        if head.mode >= SCATTER:
             failed |= _visit(job, &tile, x, g, z, dry)
         else:
             failed |= _stage(job, &tile, g, z, dry)
@@ -220,7 +223,7 @@ cdef inline Py_ssize_t _length(const Head* head, const Axis* axis) noexcept nogi
     """Return how long an axis is, in what tiles count."""
     if head.mode == SCATTER:
         return axis.size
-    if head.mode == TAKE:
+    if head.mode >= TAKE:
         return axis.count
     return (axis.size + axis.stride - 1) // axis.stride
 
@@ -405,7 +408,7 @@ cdef bint _edges_known(const Job* job, Tile* tile, const Py_ssize_t* index, Py_s
 
 
 cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py_ssize_t* cell) noexcept nogil:
-    """Find the cell that an index of window `o` names; False if it is not one of the window's."""
+    """Find the cell that an index of window `o` names; False if it is not one that it may name."""
     cdef const Axis* axis
     cdef Py_ssize_t a, start, away
     if <size_t>index >= <size_t>job.head.codes:
@@ -416,6 +419,8 @@ cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py
         if job.head.flat:
             cell[a] = <Py_ssize_t>(<size_t>index // <size_t>axis.base % <size_t>axis.size)
             away = cell[a] - start
+            if job.head.anywhere:
+                continue
             if away < 0 or away % axis.dilation != 0 or away // axis.dilation >= axis.kernel:
                 return False
         else:
@@ -642,7 +647,7 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
 
 cdef int _visit(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z,
                 bint dry) noexcept nogil:
-    """Follow the indices of the windows of a tile (TAKE) or of those that touch it (SCATTER), in row-major order."""
+    """Follow the indices of the windows of a tile, or (SCATTER) of those that touch it, in row-major order."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t index[MAX_AXES]
     cdef Py_ssize_t low[MAX_AXES]
@@ -692,7 +697,7 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
     cdef Py_ssize_t lane_z = head.lane_strides[<int>INDICES]
     cdef Py_ssize_t at = _plane(job, windows, plane, tile.lane)
     cdef Py_ssize_t at_z = _plane(job, INDICES, plane, tile.lane)
-    cdef Py_ssize_t from_g = _plane(job, SOURCE, plane, tile.lane)
+    cdef Py_ssize_t cells = _plane(job, SOURCE if head.mode == TAKE else OUT, plane, tile.lane)
     cdef Py_ssize_t a
     cdef int failed
     for a in range(head.n_axes):
@@ -701,13 +706,18 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
     job.steps.load_codes(
         tile.codes, _read_cells(z, at_z, at_z + (n - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
         n, step_z, tile.lanes, lane_z, 0, 0, head.most)
-    failed = _locate(job, tile, index, n, from_g)
+    failed = _locate(job, tile, index, n, cells)
     if dry or failed:
         return failed
     if head.mode == TAKE:
         job.steps.take(
             _cells(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
             <const char*>&g[0], tile.places, n, tile.lanes)
+    elif head.mode == PUT:
+        job.steps.put(
+            <char*>&x[0], tile.places,
+            _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
+            n, tile.lanes)
     else:
         job.steps.load_shares(
             tile.shares, _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
@@ -716,11 +726,15 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
     return 0
 
 
-cdef int _locate(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t n, Py_ssize_t from_g) noexcept nogil:
-    """Turn the codes of `n` windows into places in the source (TAKE) or in the tile's sums; NONE for those outside."""
+cdef int _locate(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t n, Py_ssize_t start) noexcept nogil:
+    """Turn the codes of `n` windows into places in the source (TAKE) or the result (PUT), in the plane from `start` on.
+
+    For SCATTER, in the tile's sums; NONE for those outside.
+    """
     cdef const Head* head = &job.head
     cdef Py_ssize_t o[MAX_AXES]
     cdef Py_ssize_t cell[MAX_AXES]
+    cdef Array cells = SOURCE if head.mode == TAKE else OUT
     cdef Py_ssize_t a, w, j, place, code
     cdef Py_ssize_t last = head.n_axes - 1
     for a in range(last):
@@ -732,12 +746,15 @@ cdef int _locate(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t
             if code == NONE:
                 tile.places[w * tile.lanes + j] = NONE
                 continue
+            if code != WRONG and head.line:
+                tile.places[w * tile.lanes + j] = start + j * head.lane_strides[<int>cells] + code * head.line
+                continue
             if code == WRONG or not _find(job, o, code, cell):
                 return WRONG_INDEX
-            if head.mode == TAKE:
-                place = from_g + j * head.lane_strides[<int>SOURCE]
+            if head.mode != SCATTER:
+                place = start + j * head.lane_strides[<int>cells]
                 for a in range(head.n_axes):
-                    place += cell[a] * job.axes[a].strides[<int>SOURCE]
+                    place += cell[a] * job.axes[a].strides[<int>cells]
             else:
                 place = j
                 for a in range(head.n_axes):
@@ -798,13 +815,13 @@ cdef void _read(Job* job, const Py_ssize_t* table, double divisor):
     else:
         _codes(job, <int64_t*>NULL)
     if job.bytes == 1:
-        job.steps.take = <take_f><void*>take[uint8_t]
+        _copies(job, <uint8_t*>NULL)
     elif job.bytes == 2:
-        job.steps.take = <take_f><void*>take[uint16_t]
+        _copies(job, <uint16_t*>NULL)
     elif job.bytes == 4:
-        job.steps.take = <take_f><void*>take[uint32_t]
+        _copies(job, <uint32_t*>NULL)
     else:
-        job.steps.take = <take_f><void*>take[uint64_t]
+        _copies(job, <uint64_t*>NULL)
 
 
 cdef Py_ssize_t _bytes(Py_ssize_t type) noexcept:
@@ -845,3 +862,8 @@ cdef void _codes(Job* job, code_t* code) noexcept:
         <load_codes_f><void*>load_codes[code_t, uint32_t], <load_codes_f><void*>load_codes[code_t, uint64_t]]
     job.steps.load_codes = loads[job.head.index_type]
     job.steps.known = <known_f><void*>known[code_t]
+
+
+cdef void _copies(Job* job, bits_t* cell) noexcept:
+    job.steps.take = <take_f><void*>take[bits_t]
+    job.steps.put = <put_f><void*>put[bits_t]

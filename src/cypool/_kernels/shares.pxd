@@ -34,6 +34,8 @@ ctypedef void (*repeat_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, cons
 ctypedef void (*scatter_f)(double* out, const void* src, const Py_ssize_t* places, Py_ssize_t length) noexcept nogil
 ctypedef void (*store_sums_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const double* src, Py_ssize_t length,
                               Py_ssize_t lanes) noexcept nogil
+ctypedef void (*put_f)(void* out, const Py_ssize_t* places, const void* src, Py_ssize_t step, Py_ssize_t lane_step,
+                       Py_ssize_t length, Py_ssize_t lanes) noexcept nogil
 ctypedef void (*take_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* src, const Py_ssize_t* places,
                         Py_ssize_t length, Py_ssize_t lanes) noexcept nogil
 
@@ -356,3 +358,13 @@ cdef inline void take(bits_t* out, Py_ssize_t step, Py_ssize_t lane_step, const 
                 out[i * step + j * lane_step] = src[places[i * lanes + j]]
             else:
                 memset(out + i * step + j * lane_step, 0, sizeof(bits_t))
+
+
+cdef inline void put(bits_t* out, const Py_ssize_t* places, const bits_t* src, Py_ssize_t step, Py_ssize_t lane_step,
+                     Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
+    """out[places[i, j]] = src[i * step + j * lane_step], one after the other, where there is a place."""
+    cdef Py_ssize_t i, j
+    for i in range(length):
+        for j in range(lanes):
+            if places[i * lanes + j] != NONE:
+                out[places[i * lanes + j]] = src[i * step + j * lane_step]
