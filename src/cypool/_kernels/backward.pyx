@@ -22,7 +22,7 @@ from libc.string cimport memset
 
 from cypool._kernels.rows cimport combine_f, cypool_sum
 from cypool._kernels.shares cimport NONE, WRONG
-from cypool._kernels.shares cimport choose, interleave, known, load_codes, load_shares, repeat
+from cypool._kernels.shares cimport along, choose, interleave, known, load_codes, load_shares, repeat
 from cypool._kernels.shares cimport put, scatter, store_sums, take, weigh
 from cypool._kernels.shares cimport choose_f, interleave_f, known_f, load_codes_f, load_shares_f, repeat_f, scatter_f
 from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
@@ -737,6 +737,9 @@ cdef int _locate(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t
     cdef Array cells = SOURCE if head.mode == TAKE else OUT
     cdef Py_ssize_t a, w, j, place, code
     cdef Py_ssize_t last = head.n_axes - 1
+    if head.line:
+        return 0 if along(tile.places, <int64_t*>tile.codes, n, tile.lanes, start, head.lane_strides[<int>cells],
+                          head.line) else WRONG_INDEX
     for a in range(last):
         o[a] = index[a]
     for w in range(n):
@@ -745,9 +748,6 @@ cdef int _locate(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t
             code = (<int64_t*>tile.codes)[w * tile.lanes + j]
             if code == NONE:
                 tile.places[w * tile.lanes + j] = NONE
-                continue
-            if code != WRONG and head.line:
-                tile.places[w * tile.lanes + j] = start + j * head.lane_strides[<int>cells] + code * head.line
                 continue
             if code == WRONG or not _find(job, o, code, cell):
                 return WRONG_INDEX

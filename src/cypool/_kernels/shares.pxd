@@ -348,6 +348,24 @@ cdef inline void store_sums(share_t* restrict out, Py_ssize_t step, Py_ssize_t l
             out[i * step + j * lane_step] = cell(out, src[i * lanes + j])
 
 
+cdef inline bint along(Py_ssize_t* restrict places, const int64_t* codes, Py_ssize_t length, Py_ssize_t lanes,
+                       Py_ssize_t start, Py_ssize_t lane_step, Py_ssize_t line) noexcept nogil:
+    """Turn codes into places `line` apart; returns whether none is WRONG."""
+    cdef Py_ssize_t i, j
+    cdef bint wrong = 0
+    if lanes == 1:
+        for i in range(length):
+            wrong |= codes[i] == WRONG
+            places[i] = NONE if codes[i] == NONE else start + codes[i] * line
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                wrong |= codes[i * lanes + j] == WRONG
+                places[i * lanes + j] = (NONE if codes[i * lanes + j] == NONE
+                                         else start + j * lane_step + codes[i * lanes + j] * line)
+    return wrong == 0
+
+
 cdef inline void take(bits_t* out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* src, const Py_ssize_t* places,
                       Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
     """out[i * step + j * lane_step] = src[places[i, j]], or 0 for no place."""
