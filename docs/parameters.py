@@ -50,6 +50,7 @@ FUNCTIONS = {
     "`avg_pool`": lambda x: cypool.avg_pool(x, 2),
     "`sum_pool`": lambda x: cypool.sum_pool(x, 2),
     "`max_pool_take`": lambda x: cypool.max_pool_take(x, indices(), 2),
+    "`max_unpool`, `max_unpool_grad`": lambda x: cypool.max_unpool(x[:2], indices(), 2),
     "`max_pool_grad`, `min_pool_grad`": lambda x: cypool.max_pool_grad(x[:2], indices(), (4,), 2),
     "`avg_pool_grad`, `sum_pool_grad`": lambda x: cypool.avg_pool_grad(x[:2], (4,), 2),
 }

@@ -19,6 +19,8 @@ FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8")
 REFUSED = ("bool", "uint16", "uint32", "uint64", "complex64", "datetime64[s]", "timedelta64[ns]")
 NAMES = [f"{op}_pool{n}d" for op in ("max", "avg") for n in (1, 2, 3)]
+LP = [f"lp_pool{n}d" for n in (1, 2, 3)]
+UNPOOL = [f"max_unpool{n}d" for n in (1, 2, 3)]
 
 
 def axes_of(name):
@@ -182,6 +184,157 @@ def test_the_last_nan_counts(oracle):
             assert index.item() == 3
 
 
+# ---------------------------------------------------------------------------------------- lp_pool, max_unpool
+
+NORMS = (1, 2, 3, 2.0, 2.5, -1, -2.0, np.inf, -np.inf)
+
+
+def norm(x, p, kernel, stride, ceil):
+    """PyTorch's definition, in float64 and by the specification."""
+    n = x.ndim - 1
+    kernel = (kernel,) * n if isinstance(kernel, int) else kernel
+    window = {"kernel_size": kernel, "stride": stride or None, "ceil_mode": ceil}
+    x = x.astype(np.float64)
+    if np.isinf(p):
+        return (reference.max_pool if p > 0 else reference.min_pool)(np.abs(x), **window)
+    with np.errstate(all="ignore"):
+        return (reference.avg_pool(x**p, **window) * np.prod(kernel)) ** (1 / p)
+
+
+@pytest.mark.parametrize("p", NORMS)
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_lp(oracle, p, n):
+    """Signs count, and windows that are cut off are scaled up."""
+    pool = getattr(F, f"lp_pool{n}d")
+    for dtype, (kernel, stride, ceil) in itertools.product(
+        (*FLOATS, "int64"), ((2, None, False), (3, 2, True), (2, (), True), (3, 1, False))
+    ):
+        if (n == 3 and dtype in ("float16", "bfloat16") and np.isfinite(p)) or (dtype == "int64" and p in (-1, 3)):
+            continue  # refused; and the mean of integers is cut off, which the definition in float64 is not
+        if dtype == "int64" and (p in NORMS[:2] or (n == 1 and np.isinf(p))):
+            continue
+        x = seed(n, dtype).integers(-4, 5, (2,) + (5,) * n).astype(dtype_of(dtype))
+        got = pool(x, p, kernel, stride, ceil)
+        if isinstance(oracle, Torch):
+            want = oracle(f"lp_pool{n}d", x, p, kernel, stride, ceil)
+        else:
+            kind = np.float32 if dtype == "int64" and np.isfinite(p) else x.dtype
+            want = norm(x, p, kernel, stride, ceil).astype(kind)
+        eps = EPS.get(got.dtype.name, 0)
+        assert_within(got, want, 50 * eps * np.abs(want.astype(np.float64))) if eps else assert_same(got, want)
+
+
+def test_lp_of_integers(oracle):
+    """The mean of their powers is cut off, as that of any int64, before it is scaled up."""
+    x = np.array([[3, 4, -5, 0, 7, 7]])
+    for p, kernel, want in ((2, 2, [24, 24, 98]), (2, 4, [48])):
+        want = np.sqrt(np.array([want], np.float32))
+        if isinstance(oracle, Torch):
+            np.testing.assert_allclose(oracle("lp_pool1d", x, p, kernel), want, rtol=1e-6)
+        got = F.lp_pool1d(x, p, kernel)
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+    flags = np.array([[True, False, True, True]])
+    np.testing.assert_allclose(F.lp_pool1d(flags, 1, 2), [[0, 2]])
+
+
+def test_lp_refusals(oracle):
+    x = ONES[1]
+    for p in (0, 0.0, "2", None):
+        refused(oracle, "lp_pool1d", x, p, 2, match="norm_type")
+    refused(oracle, "lp_pool1d", x.astype(np.int64), -1, 2, match="norm_type.*-1")
+    refused(oracle, "lp_pool1d", x, 2, (2,), match=r"kernel_size.*\(2,\)")
+    refused(oracle, "lp_pool2d", ONES[2], 2, (2,), match=r"kernel_size.*\(2,\)")
+    refused(oracle, "lp_pool3d", ONES[3], 2, (2, 2), match=r"kernel_size.*\(2, 2\)")
+    for name, n in zip(LP, (1, 2, 3), strict=True):
+        for value in (0, -1, 2.0, None, 7):
+            refused(oracle, name, ONES[n], 2, value, match="kernel_size")
+        for value in (0, -1, 2.0):
+            refused(oracle, name, ONES[n], 2, 2, value, match="stride")
+        for value in (None, 1):
+            refused(oracle, name, ONES[n], 2, 2, None, value, match="ceil_mode")
+        for dtype in ("int8", "int32", "uint8", "uint16", "complex64", *(["float16", "bfloat16"] if n == 3 else [])):
+            refused(oracle, name, ONES[n].astype(dtype_of(dtype)), 2, 2, match=f"input.*{dtype}")
+        for shape in ((6,) * n, (1, 2, 3) + (6,) * n, (2, 0) + (6,) * n):
+            refused(oracle, name, np.ones(shape), 2, 2, match="input")
+        for dtype in ("bool", "uint16", "uint32"):
+            refused(oracle, name, ONES[n].astype(dtype), np.inf, 2, match=f"input.*{dtype}")
+
+
+# (spatial shape of the input, kernel_size, stride, padding, output_size)
+UNPOOLED = (
+    ((4,), 2, None, 0, None),
+    ((4,), (3,), 2, (1,), (8,)),
+    ((3, 4), 2, None, 0, None),
+    ((3, 4), (3, 2), (2, 2), (1, 0), (6, 9)),
+    ((3, 4), (3, 2), (2, 2), (1, 0), (7, 8, 4, 7)),
+    ((2, 3, 2), 2, 2, 0, None),
+    ((2, 3, 2), (2, 3, 2), (2, 2, 1), (0, 1, 1), [5, 6, 1]),
+)
+
+
+def usual_sizes(spatial, kernel, stride, padding):
+    n = len(spatial)
+    kernel, stride, padding = (np.broadcast_to(v, n) for v in (kernel, kernel if stride is None else stride, padding))
+    return ((np.array(spatial) - 1) * stride - 2 * padding + kernel).tolist()
+
+
+@pytest.mark.parametrize("case", UNPOOLED, ids=str)
+@batched
+def test_unpool(oracle, case, lead):
+    spatial, *arguments = case
+    name = f"max_unpool{len(spatial)}d"
+    *window, size = arguments
+    sizes = usual_sizes(spatial, *window) if size is None else list(size)[-len(spatial) :]
+    cells, count = int(np.prod(sizes)), int(np.prod(spatial))
+    for dtype in FLOATS:
+        x = ordered((*lead, *spatial), dtype)
+        planes = [seed(spatial, i).permutation(cells)[:count] for i in range(int(np.prod(lead)))]
+        indices = np.reshape(planes, x.shape).astype(np.int64)
+        if isinstance(oracle, Torch):
+            want = oracle(name, x, indices, *arguments)
+        else:
+            want = np.zeros((*lead, cells), x.dtype)
+            np.put_along_axis(want, indices.reshape(*lead, count), x.reshape(*lead, count), -1)
+            want = want.reshape(*lead, *sizes)
+        assert_same(getattr(F, name)(x, indices, *arguments), want)
+
+
+def test_unpool_refusals(oracle):
+    for name, n in zip(UNPOOL, (1, 2, 3), strict=True):
+        x = ONES[n][..., :3, :3] if n > 1 else ONES[n][..., :3]
+        x = x[..., :3, :, :] if n == 3 else x
+        z = np.zeros(x.shape, np.int64)
+        for value in (6**n, -1, 2**40):
+            wrong = z.copy()
+            wrong[1, 2, ..., 1] = value
+            refused(oracle, name, x, wrong, 2, match=f"indices.*{value}")
+        refused(oracle, name, x, z.astype(np.int32), 2, match="indices.*int32")
+        refused(oracle, name, x, z[:1], 2, match=r"indices.*\(1, 3")
+        for value in (4, 8, 2.5):
+            refused(oracle, name, x, z, 2, None, 0, (value,) * n, match=f"output_size.*{value}")
+        refused(oracle, name, x, z, 2, None, 0, (7,) * (n + 1), match="output_size")
+        refused(oracle, name, x, z, 2, None, 0, 7, match="output_size.*7")
+        refused(oracle, name, x[0, 0], z[0, 0], 2, match="input")
+        refused(oracle, name, x[:, :0], z[:, :0], 2, match="input")
+        for dtype in (*INTEGERS, "bool", "complex64"):
+            refused(oracle, name, x.astype(dtype), z, 2, match=f"input.*{dtype}")
+        refused(oracle, name, x, z, 2.0, match="kernel_size")
+        with pytest.raises(ValueError, match="padding"):
+            getattr(F, name)(x, z, 2, None, 3)
+
+
+# ------------------------------------------------------------------------------------------------- names
+
+
+def test_signatures_of_lp_and_unpool():
+    torch = Torch()
+    for name in (*LP, *UNPOOL):
+        want = inspect.signature(getattr(torch.functional, name)).parameters.values()
+        got = inspect.signature(getattr(F, name)).parameters.values()
+        assert [(p.name, p.default) for p in got] == [(p.name, p.default) for p in want]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_signature(name):
     """As PyTorch's documentation has it; its functions are built in, so there is none to ask."""
@@ -196,7 +349,7 @@ def test_signature(name):
 
 
 def test_names():
-    assert [*F.__all__] == sorted(NAMES)
+    assert [*F.__all__] == sorted([*NAMES, *LP, *UNPOOL])
 
 
 # ---------------------------------------------------------------------------------------------- refusals
@@ -218,7 +371,7 @@ WRONG = (
 
 def refused(oracle, name, *arguments, match="", **options):
     if isinstance(oracle, Torch):
-        with pytest.raises((RuntimeError, TypeError, ValueError, IndexError)):
+        with pytest.raises((RuntimeError, TypeError, ValueError, IndexError, ArithmeticError)):
             oracle(name, *arguments, **options)
     with pytest.raises((ValueError, TypeError), match=match):
         getattr(F, name)(*arguments, **options)

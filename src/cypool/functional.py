@@ -5,7 +5,7 @@ an ``input`` of shape (C, \\*spatial) or (N, C, \\*spatial), the same padding on
 beyond the core, and where it differs from it, is said in each docstring; everything else is in `cypool.max_pool` and
 its kin. Threads are those of `cypool.set_num_threads`.
 
-Each argument that is one integer per axis may be an integer, or a tuple or list of one or of as many as there are axes.
+An argument that is one integer per axis may be an integer, or a tuple or list of one or of as many as there are axes.
 What PyTorch refuses is refused, as ValueError or TypeError. One thing more is: a window of a dilated max that touches no
 cell, for which PyTorch makes up -inf and a position outside the array.
 """
@@ -17,10 +17,11 @@ import numpy as np
 
 from cypool import arrays
 from cypool.gaps import has_nan
-from cypool.geometry import flag, integer
+from cypool.geometry import flag, integer, sequence
 from cypool.pool import avg_pool, max_pool, sum_pool
+from cypool.unpool import max_unpool
 
-__all__ = ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d"]
+__all__ = [f"{op}{n}d" for op in ("avg_pool", "lp_pool", "max_pool", "max_unpool") for n in (1, 2, 3)]
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _ORDERED = (*_FLOATS, "int8", "int16", "int32", "int64", "uint8")
@@ -256,6 +257,196 @@ def avg_pool3d(
     return _avg(3, input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
+def lp_pool1d(
+    input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> np.ndarray:
+    """Return the p-norm of each window of the last axis, as PyTorch has it.
+
+    ``y[w] = (k * mean over t of input[w * stride + t] ** p) ** (1 / p)`` for windows of k cells. That differs in three ways
+    from `cypool.lp_pool`, whose ``sum of abs(x) ** p``: the sign counts, so that an odd p gives NaN where the sum is
+    negative; a window cut off in `ceil_mode` is scaled up to a whole one; and powers that overflow do.
+
+    Parameters
+    ----------
+    input : array_like
+        Of shape (C, W) or (N, C, W), where N may be 0. An integer `norm_type` takes floats, int64 and bool; a float
+        one any dtype of real numbers; an infinite one floats and complex numbers, and along
+        more axes what `max_pool2d` takes.
+    norm_type : int or float
+        The power p, any number but 0; inf for the largest absolute value, -inf for the smallest.
+    kernel_size : int
+        Cells of a window.
+    stride, ceil_mode
+        As for `max_pool1d`.
+
+    Returns
+    -------
+    ndarray
+        Of the dtype of `input` if it is a float, else float32; with an infinite `norm_type` that of ``abs(input)``. The
+        powers are an array as large as `input`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `max_pool1d`; also for a `norm_type` of 0 or one that is no number.
+
+    See Also
+    --------
+    max_pool1d
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.lp_pool1d.html
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.lp_pool1d([[3.0, 4, -5, 12, 8]], 2, 2)
+    array([[ 5., 13.]])
+    >>> F.lp_pool1d([[3.0, 4, -5, 12, 8]], 1, 2, ceil_mode=True)
+    array([[ 7.,  7., 16.]])
+    """
+    return _lp(1, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool2d(
+    input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> np.ndarray:
+    """Return the p-norm of each window of the last two axes, as PyTorch has it.
+
+    Parameters, results and errors are those of `lp_pool1d`, for an `input` of shape (C, H, W) or (N, C, H, W); a
+    `kernel_size` that is a sequence must have two entries.
+
+    See Also
+    --------
+    lp_pool1d
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.lp_pool2d([[[1.0, 1, 3, 0], [1, 1, 0, 4]]], 2, 2)
+    array([[[2., 5.]]])
+    """
+    return _lp(2, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def lp_pool3d(
+    input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+) -> np.ndarray:
+    """Return the p-norm of each window of the last three axes, as PyTorch has it.
+
+    Parameters, results and errors are those of `lp_pool1d`, for an `input` of shape (C, D, H, W) or (N, C, D, H, W)
+    other than float16 and bfloat16; a `kernel_size` that is a sequence must have three entries, and none may be larger
+    than the input.
+
+    See Also
+    --------
+    lp_pool1d
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> F.lp_pool3d(np.ones((1, 4, 4, 4)), 3, (4, 4, 1))[0, 0, 0]
+    array([2.5198421, 2.5198421, 2.5198421, 2.5198421])
+    """
+    return _lp(3, input, norm_type, kernel_size, stride, ceil_mode)
+
+
+def max_unpool1d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> np.ndarray:
+    """Put each cell of `input` at its index along the last axis, into zeros.
+
+    ``x[indices[w]] = input[w]``. Of windows that name the same cell the last wins, which PyTorch leaves open.
+
+    Parameters
+    ----------
+    input : array_like
+        Of shape (C, W) or (N, C, W), where N may be 0: a float dtype; `cypool.max_unpool` takes others too.
+    indices : array_like
+        int64, of the same shape: positions within the spatial axes of the result, none of them negative.
+    kernel_size, stride, padding : int or sequence of int
+        Those of the pool. Only the size of the result depends on them, but they must be such as a pool can have;
+        PyTorch computes with any.
+    output_size : sequence of int, optional
+        The spatial sizes of the result, or all sizes, of which the first two are ignored. Each must be less than a
+        stride away from the usual ``(n - 1) * stride - 2 * padding + kernel_size``.
+
+    Returns
+    -------
+    ndarray
+        Of the dtype of `input`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `max_pool1d`; also if an index or `output_size` is out of range.
+
+    See Also
+    --------
+    max_pool1d, cypool.max_unpool
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.max_unpool1d.html
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> y, indices = F.max_pool1d([[3.0, 1, 4, 1, 5, 9]], 2, return_indices=True)
+    >>> F.max_unpool1d(y, indices, 2)
+    array([[3., 0., 4., 0., 0., 9.]])
+    """
+    return _unpool(1, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool2d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> np.ndarray:
+    """Put each cell of `input` at its index within the last two axes, into zeros.
+
+    Parameters, results and errors are those of `max_unpool1d`, for an `input` of shape (C, H, W) or (N, C, H, W); sequences
+    have two entries, `output_size` two or four.
+
+    See Also
+    --------
+    max_unpool1d, cypool.max_unpool
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> y, indices = F.max_pool2d([[[1.0, 5, 2, 0], [3, 4, 8, 1]]], 2, return_indices=True)
+    >>> F.max_unpool2d(y, indices, 2)
+    array([[[0., 5., 0., 0.],
+            [0., 0., 8., 0.]]])
+    """
+    return _unpool(2, input, indices, kernel_size, stride, padding, output_size)
+
+
+def max_unpool3d(
+    input: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> np.ndarray:
+    """Put each cell of `input` at its index within the last three axes, into zeros.
+
+    Parameters, results and errors are those of `max_unpool1d`, for an `input` of shape (C, D, H, W) or (N, C, D, H, W);
+    sequences have three entries, `output_size` three or five.
+
+    See Also
+    --------
+    max_unpool1d, cypool.max_unpool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> F.max_unpool3d(np.ones((1, 1, 1, 1)), np.array([[[[3]]]]), (1, 2, 2))
+    array([[[[0., 0.],
+             [0., 1.]]]])
+    """
+    return _unpool(3, input, indices, kernel_size, stride, padding, output_size)
+
+
 # --- the same for every number of axes ---------------------------------------------------------------------------
 
 
@@ -295,6 +486,59 @@ def _avg(
         return y
     y = avg_pool(x, **window, count_include_pad=include, divisor_override=None if divisor is None else abs(divisor))
     return -y if divisor is not None and divisor < 0 else y
+
+
+def _lp(n: int, input: Any, p: Any, kernel_size: Any, stride: Any, ceil_mode: Any) -> np.ndarray:
+    if isinstance(p, bool) or not isinstance(p, (int, float, np.integer, np.floating)):
+        raise TypeError(f"norm_type must be a number, got {p!r}")
+    if p == 0:
+        raise ValueError(f"norm_type must not be 0, got {p!r}")
+    whole = isinstance(p, (int, np.integer))
+    p = int(p) if whole else float(p)
+    if isinstance(kernel_size, (tuple, list)) and (len(kernel_size) != n or (n == 1 and p * p < np.inf)):
+        raise ValueError(f"kernel_size must be an integer{f' or {n} of them' if n > 1 else ''}, got {kernel_size!r}")
+    y: np.ndarray
+    if p * p == np.inf:
+        x = np.abs(_array(input, n, (*(_FLOATS if n == 1 else _ORDERED), "complex64", "complex128")))
+        y = _max(n, x if p > 0 else -x, kernel_size, stride, 0, 1, ceil_mode, False)
+        return y if p > 0 else -y
+    x = _array(input, n, (*_FLOATS, "int64", "bool") if whole else (*_ORDERED, "bool", "uint16", "uint32", "uint64"))
+    if x.dtype.kind in "biu":
+        x = x.astype(np.int64 if whole else np.float32, copy=False)
+    if x.dtype.kind == "i" and p < 0:
+        raise ValueError(f"norm_type must not be a negative integer for an input of integers, got {p}")
+    with np.errstate(all="ignore"):
+        mean = _avg(n, (x**p).astype(x.dtype, copy=False), kernel_size, stride, 0, ceil_mode, True, None)
+        y = (mean * prod(_per_axis("kernel_size", kernel_size, n, 1))) ** (1 / p)
+    return y.astype(np.float32 if x.dtype.kind == "i" else x.dtype, copy=False)
+
+
+def _unpool(
+    n: int, input: Any, indices: Any, kernel_size: Any, stride: Any, padding: Any, output_size: Any
+) -> np.ndarray:
+    x, z = _array(input, n, _FLOATS), arrays.array(indices)
+    if z.dtype != np.int64:
+        raise TypeError(f"indices must have dtype int64, got {z.dtype}: convert them with astype")
+    if z.size and z.min() < 0:
+        raise ValueError(f"indices must not be negative, got {z.min()}")
+    window = _window(n, kernel_size, stride, padding, False)
+    counts = x.shape[-n:]
+    steps = window["stride"]
+    usual = [
+        (w - 1) * s - 2 * p + k
+        for w, s, p, k in zip(counts, steps, window["padding"], window["kernel_size"], strict=True)
+    ]
+    sizes = usual if output_size is None else sequence("output_size", output_size)
+    sizes = sizes[2:] if len(sizes) == n + 2 else sizes
+    if len(sizes) != n:
+        raise ValueError(f"output_size must have {n} or {n + 2} entries, got {output_size!r}")
+    for size, u, s in zip(sizes, usual, steps, strict=True):
+        if not max(u - s, 0) < integer("output_size", size, 0) < u + s:
+            raise ValueError(f"output_size must be from {max(u - s, 0) + 1} to {u + s - 1} here, got {output_size!r}")
+    # Indices may be anywhere, so let each window be over everything.
+    reach = [size + w - 1 for size, w in zip(sizes, counts, strict=True)]
+    shape = *x.shape[:-n], *sizes
+    return max_unpool(x, z, reach, 1, [w - 1 for w in counts], axis=window["axis"], output_shape=shape)
 
 
 def _taps(pooled: tuple[int, ...], shape: tuple[int, ...], window: dict[str, Any], include: bool) -> np.ndarray:
