@@ -128,16 +128,10 @@ UNEVEN = (
 uneven = pytest.mark.parametrize(("shape", "kernel", "stride", "padding", "dilation", "ceil"), UNEVEN)
 
 
-def run_onnx(operator, x, kernel, stride, padding, dilation, ceil, **options):
+def run_node(operator, x, outputs, attributes):
+    """What ONNX Runtime makes of one node with one input."""
     onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
-    attributes = {"kernel_shape": kernel, "strides": stride, "dilations": dilation, "ceil_mode": int(ceil), **options}
-    if isinstance(padding, str):
-        attributes["auto_pad"] = {"same": "SAME_UPPER", "same_lower": "SAME_LOWER"}[padding]
-    else:
-        pairs = [p if isinstance(p, tuple) else (p, p) for p in padding]
-        attributes["pads"] = [low for low, _ in pairs] + [high for _, high in pairs]
-    outputs = ["y", "indices"] if operator == "MaxPool" else ["y"]
     element = onnx.helper.np_dtype_to_tensor_dtype(x.dtype)
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node(operator, ["x"], outputs, **attributes)],
@@ -152,6 +146,16 @@ def run_onnx(operator, x, kernel, stride, padding, dilation, ceil, **options):
     quiet = runtime.SessionOptions()
     quiet.log_severity_level = 3
     return runtime.InferenceSession(model.SerializeToString(), quiet).run(None, {"x": x})
+
+
+def run_onnx(operator, x, kernel, stride, padding, dilation, ceil, **options):
+    attributes = {"kernel_shape": kernel, "strides": stride, "dilations": dilation, "ceil_mode": int(ceil), **options}
+    if isinstance(padding, str):
+        attributes["auto_pad"] = {"same": "SAME_UPPER", "same_lower": "SAME_LOWER"}[padding]
+    else:
+        pairs = [p if isinstance(p, tuple) else (p, p) for p in padding]
+        attributes["pads"] = [low for low, _ in pairs] + [high for _, high in pairs]
+    return run_node(operator, x, ["y", "indices"] if operator == "MaxPool" else ["y"], attributes)
 
 
 @uneven
