@@ -62,5 +62,5 @@ docs: .venv/ready  ## the documentation, into docs/_build
 	$(BIN)/sphinx-build -W docs docs/_build
 
 clean:  ## remove everything that was built
-	rm -rf .venv build dist docs/_build src/cypool.egg-info
+	rm -rf .venv build dist docs/_build docs/auto_gallery src/cypool.egg-info
 	find src -name '*.so' -delete
