@@ -51,7 +51,7 @@ peers: .venv/ready  ## time the same work in other libraries, side by side, for 
 	$(BIN)/python asv_benchmarks/peers.py --levels --out docs/performance
 
 lint: .venv/ready  ## ruff, cython-lint, mypy
-	$(INSTALL) '.[cli]' --group lint
+	$(INSTALL) '.[cli,plot]' --group lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	PATH=$(CURDIR)/$(BIN):$$PATH cython-lint src
@@ -62,5 +62,5 @@ docs: .venv/ready  ## the documentation, into docs/_build
 	$(BIN)/sphinx-build -W docs docs/_build
 
 clean:  ## remove everything that was built
-	rm -rf .venv build dist docs/_build docs/auto_gallery src/cypool.egg-info
+	rm -rf .venv build dist docs/_build docs/auto_gallery docs/reference docs/sg_execution_times.rst src/cypool.egg-info
 	find src -name '*.so' -delete

@@ -1,18 +1,56 @@
+from inspect import ismodule
+from pathlib import Path
+
+import cypool
+from cypool import plot
+
 project = "cypool"
 copyright = "cypool developers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "sphinx_gallery.gen_gallery"]
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"navbar_align": "left", "show_toc_level": 2, "secondary_sidebar_items": ["page-toc"]}
 html_title = "cypool"
 html_show_sourcelink = False
-exclude_patterns = ["_build", "images/README.md", "performance/peers.md", "gallery/README.rst", "gallery/*.py"]
+html_theme_options = {"navbar_align": "left", "secondary_sidebar_items": ["page-toc"]}
+exclude_patterns = ["_build", "images/README.md", "performance/peers.md", "gallery"]
 numpydoc_show_class_members = False
-autosummary_generate = True
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
-    "min_reported_time": 1e9,
-    "show_memory": False,
     "download_all_examples": False,
-    "matplotlib_animations": False,
+    "show_signature": False,
+    "min_reported_time": 60,
 }
+
+FAMILIES = {
+    "Pools": lambda name: name.endswith("_pool"),
+    "Gradients": lambda name: name.endswith(("_grad", "_take")),
+    "Unpooling": lambda name: name.endswith("_unpool"),
+    "Shapes, threads, and what runs": lambda name: True,
+}
+"""The first family whose rule holds has a public name."""
+
+
+def family(name):
+    return next(title for title, holds in FAMILIES.items() if holds(name))
+
+
+def reference():
+    """The page of all public functions, and with it a page for each."""
+    functions = [name for name in cypool.__all__ if not ismodule(getattr(cypool, name))]
+    parts = {title: ("cypool", [name for name in functions if family(name) == title]) for title in FAMILIES}
+    parts["cypool.functional"] = "cypool.functional", cypool.functional.__all__
+    parts["cypool.plot"] = "cypool.plot", plot.__all__
+    lines = ["API reference", "=" * 13, ""]
+    for title, (module, names) in parts.items():
+        lines += [title, "-" * len(title), ""]
+        if module == title:
+            lines += [f".. automodule:: {module}", "   :no-members:", ""]
+        lines += [f".. currentmodule:: {module}", "", ".. autosummary::", "   :toctree:", "   :nosignatures:", ""]
+        lines += [f"   {name}" for name in names] + [""]
+    return "\n".join(lines)
+
+
+# Autosummary looks for pages before any event that could make this one.
+page = Path(__file__).parent / "reference" / "index.rst"
+page.parent.mkdir(exist_ok=True)
+page.write_text(reference(), encoding="utf-8")

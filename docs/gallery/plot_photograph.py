@@ -2,8 +2,8 @@
 A photograph, pooled
 ====================
 
-The same windows, 9 x 9 every 4 cells, keep different things: the maximum what is bright, the minimum what is dark, the
-average neither, and a norm what is in between the average and the maximum.
+The same windows, 9 x 9 every 4 cells, keep different things: the maximum what is bright, the minimum what is dark, and
+the average neither.
 """
 
 import matplotlib.pyplot as plt

@@ -20,6 +20,8 @@ try:
 except ImportError as error:
     raise ImportError("cypool.plot needs matplotlib: pip install 'cypool[plot]'") from error
 
+__all__ = ["receptive_field", "windows", "winners"]
+
 COLORS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 """Of Okabe and Ito, told apart by everyone; yellow is left out, which is not seen on white."""
 CELL, PADDING = "#e8e8e8", "#ffffff"
