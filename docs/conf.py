@@ -18,6 +18,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_gallery",
     "download_all_examples": False,
     "show_signature": False,
+    "capture_repr": (),
     "min_reported_time": 60,
 }
 

@@ -13,7 +13,7 @@ from PIL import Image
 import cypool
 
 image = np.asarray(Image.open("../images/sample.png").convert("L"), np.float32)
-window = {"kernel_size": 9, "stride": 4, "padding": 4}
+window = {"kernel_size": 9, "stride": 4, "padding": "same"}
 pools = {
     f"the photograph, {image.shape[0]} x {image.shape[1]}": image,
     "maximum": cypool.max_pool(image, **window),

@@ -25,10 +25,9 @@ image = np.asarray(Image.open("../images/sample.png"))
 _, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 for ax, level in zip(axes, (1, 2, 4), strict=True):
     ax.imshow(image)
-    for (top, bottom), (left, right) in product(*(bins(n, level) for n in image.shape[:2])):
-        frame = Rectangle(
-            (left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor=ORANGE, linewidth=2
-        )
+    for rows, columns in product(*(bins(n, level) for n in image.shape[:2])):
+        corners = np.array([columns, rows]) - 0.5
+        frame = Rectangle(corners[:, 0], *np.diff(corners)[:, 0], fill=False, color=ORANGE, lw=2)
         ax.add_patch(frame).set_clip_on(False)
     ax.set_title(f"level {level}: {level * level} bin{'s' if level > 1 else ''}")
     ax.axis("off")
@@ -40,8 +39,8 @@ cells, levels = 10, (1, 2, 3, 4, 6, 13)
 _, ax = plt.subplots(figsize=(9, 4.2), layout="constrained")
 for row, level in enumerate(levels):
     for i, (start, stop) in enumerate(bins(cells, level)):
-        y = row + (0.12 if i % 2 else -0.28)
-        ax.add_patch(Rectangle((start + 0.04, y), stop - start - 0.08, 0.3, color=ORANGE if i % 2 else BLUE))
+        y, color = (row + 0.12, ORANGE) if i % 2 else (row - 0.28, BLUE)
+        ax.add_patch(Rectangle((start + 0.04, y), stop - start - 0.08, 0.3, color=color))
 ax.set_xlim(0, cells)
 ax.set_ylim(len(levels) - 0.4, -0.6)
 ax.set_xticks(range(cells + 1))
@@ -50,4 +49,4 @@ ax.set_xlabel("cells of the input")
 ax.set_ylabel("bins")
 ax.grid(axis="x", color="#cccccc", linewidth=0.8)
 ax.set_axisbelow(True)
-_ = ax.spines[:].set_visible(False)
+ax.spines[:].set_visible(False)

@@ -2,7 +2,8 @@
 Windows, stride, padding and ceil_mode
 ======================================
 
-Cells are grey, padding is white. Each window is a row of its taps, in the order of the result.
+Windows of 3 cells on an axis of 10. Cells are grey, padding is white. Each window is a row of its taps, in the order of
+the result.
 """
 
 import matplotlib.pyplot as plt
@@ -11,14 +12,14 @@ from cypool import plot
 
 _, axes = plt.subplots(3, 2, figsize=(9, 8), layout="constrained")
 for ax, name, window in (
-    (axes[0, 0], "kernel_size=3: side by side", {"kernel_size": 3}),
-    (axes[0, 1], "stride=2: overlapping", {"kernel_size": 3, "stride": 2}),
-    (axes[1, 0], "ceil_mode=True: the last is cut off", {"kernel_size": 3, "ceil_mode": True}),
-    (axes[1, 1], "padding=1: centred on cells", {"kernel_size": 3, "stride": 2, "padding": 1}),
-    (axes[2, 0], "dilation=2: every other cell", {"kernel_size": 3, "stride": 2, "dilation": 2}),
-    (axes[2, 1], "padding='same': ceil(n / stride) windows", {"kernel_size": 4, "stride": 3, "padding": "same"}),
+    (axes[0, 0], "side by side", {}),
+    (axes[0, 1], "stride=2: overlapping", {"stride": 2}),
+    (axes[1, 0], "ceil_mode=True: the last is cut off", {"ceil_mode": True}),
+    (axes[1, 1], "padding=1: one more at each end", {"stride": 2, "padding": 1}),
+    (axes[2, 0], "dilation=2: every other cell", {"stride": 2, "dilation": 2}),
+    (axes[2, 1], "padding='same': ceil(n / stride)", {"padding": "same"}),
 ):
-    plot.windows(10, **window, ax=ax)
+    plot.windows(10, 3, **window, ax=ax)
     ax.set_title(name)
 
 # %%
@@ -32,4 +33,4 @@ axes[1].set_title("side by side: 2 x 2")
 
 # %%
 # What one cell sees grows with every layer: three such pools see 15 cells of the input.
-_ = plot.receptive_field([(3, 2), (3, 2), (3, 2)])
+plot.receptive_field([(3, 2), (3, 2), (3, 2)])

@@ -2,7 +2,7 @@
 What pooling kept
 =================
 
-A maximum is a cell of the input. With ``return_indices`` a pool says which, and `cypool.plot.winners` draws them.
+A maximum is a cell of the input. With ``return_indices`` a pool says which, and :func:`cypool.plot.winners` draws them.
 """
 
 import matplotlib.pyplot as plt
@@ -12,8 +12,8 @@ from PIL import Image
 import cypool
 from cypool import plot
 
-image = np.asarray(Image.open("../images/sample.png").convert("L"))[60:180, 120:260]
-_, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+image = np.asarray(Image.open("../images/sample.png").convert("L"))[80:150, 130:220]
+_, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 plot.winners(image, 4, ax=axes[0])
 axes[0].set_title("4 x 4 side by side: one cell each")
 plot.winners(image, 7, stride=2, ax=axes[1])
@@ -28,9 +28,9 @@ gradients = {
     "gradient of max_pool": cypool.max_pool_grad(ones, indices, x.shape, 7, stride=2),
     "gradient of avg_pool": cypool.avg_pool_grad(ones, x.shape, 7, stride=2),
 }
-_, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+_, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 for ax, (name, gradient) in zip(axes, gradients.items(), strict=True):
     shown = ax.imshow(gradient, cmap="viridis")
     ax.set_title(name)
     ax.axis("off")
-    ax.figure.colorbar(shown, ax=ax, shrink=0.8)
+    ax.figure.colorbar(shown, ax=ax, label="gradient", shrink=0.8)

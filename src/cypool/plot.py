@@ -16,6 +16,7 @@ from cypool.pool import max_pool
 try:
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap, to_rgba
     from matplotlib.patches import Polygon, Rectangle
 except ImportError as error:
     raise ImportError("cypool.plot needs matplotlib: pip install 'cypool[plot]'") from error
@@ -25,6 +26,8 @@ __all__ = ["receptive_field", "windows", "winners"]
 COLORS = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 """Of Okabe and Ito, told apart by everyone; yellow is left out, which is not seen on white."""
 CELL, PADDING = "#e8e8e8", "#ffffff"
+WON = "#E69F00", "#D55E00", "#500000"
+"""From one window to the most, each seen on grey."""
 
 
 def windows(
@@ -139,7 +142,9 @@ def winners(
     won = np.bincount(indices.ravel(), minlength=x.size).reshape(x.shape)
     ax = _new(ax)
     ax.imshow(x.astype(float), cmap="gray", alpha=0.35, interpolation="nearest")
-    shown = ax.imshow(np.ma.masked_equal(won, 0), cmap="viridis", interpolation="nearest", vmin=1)
+    shown = ax.imshow(
+        np.ma.masked_equal(won, 0), cmap=LinearSegmentedColormap.from_list("won", WON), interpolation="nearest", vmin=1
+    )
     if won.max() > 1:
         ax.figure.colorbar(shown, ax=ax, label="windows won", shrink=0.8)
     ax.axis("off")
@@ -244,24 +249,26 @@ def _two_axes(ax: Axes, found: Sequence[Window], ends: Sequence[int]) -> None:
     rows, columns = found
     for i, j in product(range(-rows.low, ends[0]), range(-columns.low, ends[1])):
         _cell(ax, j, i, 0 <= i < rows.size and 0 <= j < columns.size)
-    for number, (v, u) in enumerate(product(range(rows.count), range(columns.count))):
+    # What windows that share cells draw there is drawn a little apart.
+    apart = rows.stride < rows.extent or columns.stride < columns.extent
+    for v, u in product(range(rows.count), range(columns.count)):
         color = COLORS[(v * 2 + u) % len(COLORS)]
         y, x = v * rows.stride - rows.low, u * columns.stride - columns.low
-        # Frames that share an edge are drawn a little apart.
-        inset = 0.06 + 0.05 * (number % 3)
+        inset = 0.06 + 0.1 * (apart and (v + u) % 2)
+        shift = [0.5 + 0.2 * (apart and i % 3 - 1) for i in (v, u)]
         ax.add_patch(
             Rectangle(
                 (x + inset, y + inset),
                 columns.extent - 2 * inset,
                 rows.extent - 2 * inset,
-                fill=False,
+                facecolor=to_rgba(color, 0.12),
                 edgecolor=color,
                 linewidth=1.5,
                 gid="window",
             )
         )
         taps = [
-            (x + t * columns.dilation + 0.3 + 0.2 * (u % 3), y + s * rows.dilation + 0.3 + 0.2 * (v % 3))
+            (x + t * columns.dilation + shift[1], y + s * rows.dilation + shift[0])
             for s, t in product(range(rows.kernel), range(columns.kernel))
         ]
         ax.plot(*zip(*taps, strict=True), ".", color=color, markersize=4)
