@@ -23,7 +23,7 @@ sphinx_gallery_conf = {
 }
 
 FAMILIES = {
-    "Pools": lambda name: name.endswith("_pool"),
+    "Pools": lambda name: "_pool" in name and not name.endswith(("_grad", "_take")),
     "Gradients": lambda name: name.endswith(("_grad", "_take")),
     "Unpooling": lambda name: name.endswith("_unpool"),
     "Shapes, threads, and what runs": lambda name: True,

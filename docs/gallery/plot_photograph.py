@@ -2,8 +2,8 @@
 A photograph, pooled
 ====================
 
-The same windows, 9 x 9 every 4 cells, keep different things: the maximum what is bright, the minimum what is dark, and
-the average neither.
+The same windows, 9 x 9 every 4 cells, keep different things: the minimum what is dark, the maximum what is bright, the
+average neither. The mean of the p-th powers, and of that the p-th root, goes from the average to the maximum with p.
 """
 
 import matplotlib.pyplot as plt
@@ -11,17 +11,25 @@ import numpy as np
 from PIL import Image
 
 import cypool
+import cypool.functional as F
 
-image = np.asarray(Image.open("../images/sample.png").convert("L"), np.float32)
-window = {"kernel_size": 9, "stride": 4, "padding": "same"}
+image = np.asarray(Image.open("../images/sample.png").convert("L"), np.float32) / 255
+
+
+def power_mean(p):
+    return F.lp_pool2d(image[np.newaxis], p, 9, stride=4)[0] / 81 ** (1 / p)
+
+
 pools = {
     f"the photograph, {image.shape[0]} x {image.shape[1]}": image,
-    "maximum": cypool.max_pool(image, **window),
-    "average": cypool.avg_pool(image, **window),
-    "minimum": cypool.min_pool(image, **window),
+    "minimum": cypool.min_pool(image, 9, stride=4),
+    "average": cypool.avg_pool(image, 9, stride=4),
+    "p = 4": power_mean(4),
+    "p = 16": power_mean(16),
+    "maximum": cypool.max_pool(image, 9, stride=4),
 }
-_, axes = plt.subplots(2, 2, figsize=(9, 6.5), layout="constrained")
+_, axes = plt.subplots(2, 3, figsize=(11, 5.2), layout="constrained")
 for ax, (name, pooled) in zip(axes.flat, pools.items(), strict=True):
-    ax.imshow(pooled, cmap="gray", vmin=0, vmax=255)
+    ax.imshow(pooled, cmap="gray", vmin=0, vmax=1)
     ax.set_title(name)
     ax.axis("off")

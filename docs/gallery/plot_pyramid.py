@@ -27,7 +27,8 @@ for ax, level in zip(axes, (1, 2, 4), strict=True):
     ax.imshow(image)
     for rows, columns in product(*(bins(n, level) for n in image.shape[:2])):
         corners = np.array([columns, rows]) - 0.5
-        frame = Rectangle(corners[:, 0], *np.diff(corners)[:, 0], fill=False, color=ORANGE, lw=2)
+        size = np.diff(corners)[:, 0]
+        frame = Rectangle(corners[:, 0], *size, fill=False, color=ORANGE, linewidth=2)
         ax.add_patch(frame).set_clip_on(False)
     ax.set_title(f"level {level}: {level * level} bin{'s' if level > 1 else ''}")
     ax.axis("off")

@@ -2,8 +2,8 @@
 Windows, stride, padding and ceil_mode
 ======================================
 
-Windows of 3 cells on an axis of 10. Cells are grey, padding is white. Each window is a row of its taps, in the order of
-the result.
+Windows of 3 cells on an axis of 10. Cells are grey; padding, and what hangs over the end, is white. Each window is a row
+of its taps, in the order of the result.
 """
 
 import matplotlib.pyplot as plt
