@@ -10,6 +10,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "nu
 html_theme = "pydata_sphinx_theme"
 html_title = "cypool"
 html_show_sourcelink = False
+templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["cypool.css"]
 html_theme_options = {"navbar_align": "left", "secondary_sidebar_items": ["page-toc"]}

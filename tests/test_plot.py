@@ -27,19 +27,14 @@ def drawn(ax, gid):
 
 
 @pytest.mark.parametrize(
-    ("window", "count", "padding", "taps"),
-    [((3, 2, 1), 5, 2, 15), ((2,), 4, 0, 8), ((3, 1, (2, 1), 2), 8, 3, 24)],
+    ("window", "low", "count", "padding", "taps"),
+    [((2,), 0, 4, 0, 8), ((3, 2, 1), 1, 5, 2, 15), ((3, 1, [(2, 1)], 2), 2, 8, 3, 24)],
 )
-def test_windows_of_one_axis(window, count, padding, taps):
-    window = list(window)
-    if len(window) > 2 and isinstance(window[2], tuple):
-        window[2] = [window[2]]
+def test_windows_of_one_axis(window, low, count, padding, taps):
     ax = plot.windows(9, *window)
     assert (len(drawn(ax, "cell")), len(drawn(ax, "padding")), len(drawn(ax, "tap"))) == (9, padding, taps)
     assert ax.get_title() == f"9 cells, {count} windows"
-    first = min(patch.get_x() for patch in drawn(ax, "tap"))
-    low = 0 if len(window) < 3 else window[2][0][0] if isinstance(window[2], list) else window[2]
-    assert first == pytest.approx(-low + 0.1)
+    assert min(patch.get_x() for patch in drawn(ax, "tap")) == pytest.approx(-low + 0.1)
 
 
 def test_windows_of_two_axes():
@@ -90,7 +85,8 @@ def test_receptive_field():
     [
         (lambda: plot.windows((2, 3, 4), 2), r"shape must have one or two axes to be drawn, got \(2, 3, 4\)"),
         (lambda: plot.windows((100, 100), 2), r"shape has too many cells and padding to be drawn, got \(100, 100\)"),
-        (lambda: plot.windows((4, 4), (2,)), r"kernel_size must have as many entries as shape, got \(2,\)"),
+        (lambda: plot.windows((4, 4), (2,)), r"kernel_size must have one entry per pooled axis \(2\), got \(2,\)"),
+        (lambda: plot.winners(np.eye(4), (2,)), r"one entry per pooled axis \(2\), got \(2,\)"),
         (lambda: plot.windows((4, 4), 5), "axis 0 of size 4 has no window"),
         (lambda: plot.windows(0, 5), "shape must be at least 1, got 0"),
         (lambda: plot.winners(np.zeros(3), 2), r"x must be an image of two axes, got shape \(3,\)"),

@@ -42,7 +42,7 @@ def windows(
 ) -> Axes:
     """Draw the windows of a pool of one or two axes.
 
-    Cells are grey, padding is white with a dotted border. Along one axis each window is a row of its taps below the
+    Cells are grey; padding, and what hangs over the end, is white with a dotted border. Along one axis each window is a row of its taps below the
     cells; over two axes it is a frame with a dot in every tap.
 
     Parameters
@@ -50,7 +50,7 @@ def windows(
     shape : int or sequence of int
         The shape of the array: one axis or two, with at most 4096 cells and padding altogether.
     kernel_size, stride, padding, dilation, ceil_mode
-        As for `cypool.max_pool`, with the same errors.
+        As for `cypool.max_pool`, over all axes and with the same errors.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
 
@@ -76,9 +76,7 @@ def windows(
     sizes = [integer("shape", n, 1) for n in given]
     if len(sizes) not in (1, 2):
         raise ValueError(f"shape must have one or two axes to be drawn, got {shape!r}")
-    found = lay(sizes, kernel_size, stride, padding, dilation, None, ceil_mode)
-    if len(found) != len(sizes):
-        raise ValueError(f"kernel_size must have as many entries as shape, got {kernel_size!r} for {shape!r}")
+    found = lay(sizes, kernel_size, stride, padding, dilation, range(len(sizes)), ceil_mode)
     ends = [max(w.size + w.high, (w.count - 1) * w.stride - w.low + w.extent) for w in found]
     if np.prod([end + w.low for end, w in zip(ends, found, strict=True)], dtype=object) > 4096:
         raise ValueError(f"shape has too many cells and padding to be drawn, got {shape!r}")
@@ -113,7 +111,7 @@ def winners(
     x : array_like
         An image of two axes, of any dtype that `cypool.max_pool` takes.
     kernel_size, stride, padding, dilation, ceil_mode
-        As for `cypool.max_pool`, with the same errors.
+        As for `cypool.max_pool`, over all axes and with the same errors.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure if not given.
 
@@ -131,14 +129,16 @@ def winners(
     >>> import matplotlib
     >>> matplotlib.use("agg")
     >>> from cypool import plot
-    >>> ax = plot.winners([[1, 5, 2, 0], [3, 4, 8, 1]], 2, stride=1)
+    >>> x = [[1, 5, 2, 0], [3, 4, 8, 1]]
+    >>> ax = plot.winners(x, 2, stride=1)
     >>> ax.get_title()
     '2 of 8 cells won'
     """
     x = np.asarray(x)
     if x.ndim != 2:
         raise ValueError(f"x must be an image of two axes, got shape {x.shape}")
-    _, indices = max_pool(x, kernel_size, stride, padding, dilation, ceil_mode=ceil_mode, return_indices=True)
+    window = kernel_size, stride, padding, dilation
+    _, indices = max_pool(x, *window, axis=(0, 1), ceil_mode=ceil_mode, return_indices=True)
     won = np.bincount(indices.ravel(), minlength=x.size).reshape(x.shape)
     ax = _new(ax)
     ax.imshow(x.astype(float), cmap="gray", alpha=0.35, interpolation="nearest")
