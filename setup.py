@@ -26,7 +26,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 
-KERNELS = ("forward", "backward")  # the one that compiles longest first
+KERNELS = ("forward", "backward", "windows")  # the one that compiles longest first
 
 # psABI levels and what each adds for gcc and clang, and for MSVC. gcc's own choice at x86_64_v4 is 32-byte vectors.
 LEVELS = {

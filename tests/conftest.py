@@ -3,7 +3,7 @@
 import hypothesis
 import pytest
 
-from cypool import calls, dispatch, gradients
+from cypool import calls, dispatch, gradients, window_calls
 
 hypothesis.settings.register_profile("same every time", derandomize=True, deadline=None, max_examples=300)
 hypothesis.settings.load_profile("same every time")
@@ -21,7 +21,9 @@ def eager_threads(monkeypatch):
     """Let the smallest call use all its threads; a call is planned once, so plans from before are forgotten."""
     calls.prepare.cache_clear()
     gradients._prepare.cache_clear()
+    window_calls._prepare.cache_clear()
     monkeypatch.setattr(calls, "SERIAL", 0)
     yield
     calls.prepare.cache_clear()
     gradients._prepare.cache_clear()
+    window_calls._prepare.cache_clear()

@@ -3,9 +3,20 @@
 from cypool import functional
 from cypool.dispatch import show_config
 from cypool.gradients import avg_pool_grad, max_pool_grad, max_pool_take, min_pool_grad, sum_pool_grad
+from cypool.norms import (
+    global_lp_pool,
+    logsumexp_pool,
+    logsumexp_pool_grad,
+    lp_pool,
+    lp_pool_grad,
+    power_mean_pool,
+    power_mean_pool_grad,
+)
 from cypool.pool import avg_pool, max_pool, min_pool, output_shape, sum_pool
+from cypool.stochastic import stochastic_pool, stochastic_pool_expectation, stochastic_pool_expectation_grad
 from cypool.threads import get_num_threads, set_num_threads
 from cypool.unpool import max_unpool, max_unpool_grad
+from cypool.weighted import soft_pool, soft_pool_grad, weighted_avg_pool, weighted_avg_pool_grad
 
 __version__ = "0.1.0"
 
@@ -14,6 +25,11 @@ __all__ = [
     "avg_pool_grad",
     "functional",
     "get_num_threads",
+    "global_lp_pool",
+    "logsumexp_pool",
+    "logsumexp_pool_grad",
+    "lp_pool",
+    "lp_pool_grad",
     "max_pool",
     "max_pool_grad",
     "max_pool_take",
@@ -22,8 +38,17 @@ __all__ = [
     "min_pool",
     "min_pool_grad",
     "output_shape",
+    "power_mean_pool",
+    "power_mean_pool_grad",
     "set_num_threads",
     "show_config",
+    "soft_pool",
+    "soft_pool_grad",
+    "stochastic_pool",
+    "stochastic_pool_expectation",
+    "stochastic_pool_expectation_grad",
     "sum_pool",
     "sum_pool_grad",
+    "weighted_avg_pool",
+    "weighted_avg_pool_grad",
 ]

@@ -15,7 +15,7 @@ import numpy
 
 from cypool import _cpu, threads
 
-KERNELS = ("forward", "backward")
+KERNELS = ("forward", "backward", "windows")
 
 # Best first, with the value of _cpu.level that each needs.
 LEVELS = {"x86_64_v4": 4, "x86_64_v3": 3, "baseline": 0}

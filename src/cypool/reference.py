@@ -20,6 +20,11 @@ import numpy as np
 __all__ = [
     "avg_pool",
     "avg_pool_grad",
+    "global_lp_pool",
+    "logsumexp_pool",
+    "logsumexp_pool_grad",
+    "lp_pool",
+    "lp_pool_grad",
     "max_pool",
     "max_pool_grad",
     "max_pool_take",
@@ -28,8 +33,17 @@ __all__ = [
     "min_pool",
     "min_pool_grad",
     "output_shape",
+    "power_mean_pool",
+    "power_mean_pool_grad",
+    "soft_pool",
+    "soft_pool_grad",
+    "stochastic_pool",
+    "stochastic_pool_expectation",
+    "stochastic_pool_expectation_grad",
     "sum_pool",
     "sum_pool_grad",
+    "weighted_avg_pool",
+    "weighted_avg_pool_grad",
 ]
 
 
@@ -195,6 +209,242 @@ def max_unpool_grad(grad, indices, kernel_size, stride=None, padding=0, dilation
     grad = _array(grad, "max_unpool_grad")
     plan = _Plan(grad.shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
     return _take(grad, indices, plan, out, anywhere=True)
+
+
+# ------------------------------------------------------------------------------- norms, means and soft maxima
+
+
+def lp_pool(x, norm_type, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+            out=None, num_threads=None):  # fmt: skip
+    """``y[o] = sum(abs(x[c]) ** p for c in window(o)) ** (1 / p)``, and the largest abs(x[c]) for p = inf."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+    return _weigh(x, window, lambda cells: _norm(np.abs(cells), norm_type, 1), out)
+
+
+def global_lp_pool(x, norm_type=2, *, axis=None, keepdims=True, out=None, num_threads=None):
+    """The norm of all cells along `axis`: all axes but the first two of three or more."""
+    x = np.asarray(x)
+    if axis is None:
+        axis = tuple(range(2 if x.ndim > 2 else 0, x.ndim))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    y = lp_pool(x, norm_type, tuple(x.shape[a] for a in axes), axis=axes)
+    return y if keepdims else y.squeeze(axes)
+
+
+def power_mean_pool(x, p, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+                    out=None, num_threads=None):  # fmt: skip
+    """``y[o] = mean(x[c] ** p for c in window(o)) ** (1 / p)``; NaN where a cell is negative."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+    return _weigh(x, window, lambda cells: _norm(_positive(cells), p, len(cells)), out)
+
+
+def logsumexp_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+                   temperature=1.0, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = T * log(sum(exp(x[c] / T) for c in window(o)))``."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+
+    def smooth_max(cells):
+        most = cells.max()
+        return most + temperature * np.log(np.exp((cells - most) / temperature).sum()) if np.isfinite(most) else most
+
+    return _weigh(x, window, smooth_max, out)
+
+
+def lp_pool_grad(grad, x, y, norm_type, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                 ceil_mode=False, out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] * sign(x[c]) * (abs(x[c]) / y[o]) ** (p - 1))``, 0 where y is; p = inf: ties share."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+
+    def slopes(cells, norm):
+        if norm_type == math.inf:
+            ties = np.abs(cells) == np.abs(cells).max()
+            return np.sign(cells) * ties / ties.sum()
+        return np.sign(cells) * (np.abs(cells) / norm) ** (norm_type - 1) if norm != 0 else 0 * cells
+
+    return _unweigh(grad, x, window, slopes, out, y=y)
+
+
+def power_mean_pool_grad(grad, x, y, p, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                         ceil_mode=False, out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] / n(o) * (x[c] / y[o]) ** (p - 1))`` and the sum of ``grad[o] * dy[o] / dp``."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+
+    def slopes(cells, mean):
+        return (_positive(cells) / mean) ** (p - 1) / len(cells) if mean != 0 else 0 * cells
+
+    def slope_of_p(cells):
+        most = _positive(cells).max()
+        if most == 0:
+            return np.longdouble(0)
+        r = _positive(cells) / most
+        logs = np.log(np.where(r == 0, 1, r))
+        mean = np.log((r**p).mean()) / p
+        return most * np.exp(mean) * ((r**p * logs).sum() / (r**p).sum() - mean) / p
+
+    dp = _weigh(np.asarray(x), window, slope_of_p, None, np.dtype(np.float64))
+    return _unweigh(grad, x, window, slopes, out, y=y), float((np.asarray(grad, float) * dp).sum())
+
+
+def logsumexp_pool_grad(grad, x, y, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                        ceil_mode=False, temperature=1.0, out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] * softmax(x / T)[c] in window(o))``."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+
+    def softmax(cells):
+        e = np.exp((cells - cells.max()) / temperature)
+        return e / e.sum()
+
+    return _unweigh(grad, x, window, softmax, out)
+
+
+def weighted_avg_pool(x, weights, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                      ceil_mode=False, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = sum(weights[c] * x[c]) / sum(weights[c])`` for c in window(o), NaN where the weights add up to 0."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+
+    def average(cells, w):
+        return (w * cells).sum() / w.sum() if w.sum() != 0 else np.nan
+
+    return _weigh(x, window, average, out, weights=weights)
+
+
+def weighted_avg_pool_grad(grad, x, weights, y, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                           ceil_mode=False, num_threads=None):  # fmt: skip
+    """``sum(grad[o] * weights[c] / s(o))`` and ``sum(grad[o] * (x[c] - y[o]) / s(o))``, s(o) the sum of weights."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+    gx = _unweigh(grad, x, window, lambda cells, w: w / w.sum(), None, weights=weights)
+    gw = _unweigh(np.asarray(grad, float), x, window, lambda cells, w, y: (cells - y) / w.sum(), None,
+                  weights=weights, y=y)  # fmt: skip
+    sizes = (1,) * (gw.ndim - np.ndim(weights)) + np.shape(weights)
+    gw = gw.sum(axis=tuple(a for a, n in enumerate(sizes) if n == 1), keepdims=True)
+    return gx, gw.reshape(np.shape(weights)).astype(gx.dtype)
+
+
+def soft_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+              out=None, num_threads=None):  # fmt: skip
+    """``y[o] = sum(exp(x[c]) * x[c]) / sum(exp(x[c]))`` for c in window(o)."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+    return _weigh(x, window, _soft, out)
+
+
+def soft_pool_grad(grad, x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+                   out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] * softmax(x)[c] * (1 + x[c] - y[o]))``."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+
+    def slopes(cells):
+        e = np.exp(cells - cells.max())
+        return np.where(e == 0, 0, e / e.sum() * (1 + cells - _soft(cells)))
+
+    return _unweigh(grad, x, window, slopes, out)
+
+
+def stochastic_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False, rng=None,
+                    out=None, num_threads=None):  # fmt: skip
+    """The first cell at which the sum so far exceeds u times the sum of the window, u uniform; and where it is."""
+    x = _array(x, "stochastic_pool")
+    plan = _Plan(x.shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    random = plan.pooled_last(np.random.default_rng(rng).random(plan.output_shape))
+    y = np.empty(random.shape, np.float64 if _is_integer(x.dtype) else x.dtype)
+    indices = np.empty(y.shape, np.int64)
+    windows = plan.windows()
+    for kept in np.ndindex(plan.kept):
+        plane = plan.pooled_last(x)[kept].ravel()
+        for o, w in enumerate(windows):
+            cells = _positive(plane[w.cells].astype(float))
+            total = np.cumsum(cells)
+            chosen = 0
+            if np.isnan(cells).any():
+                chosen = np.isnan(cells).argmax()
+            elif total[-1] > 0:
+                chosen = ((total > random[kept].flat[o] * total[-1]) | (total == total[-1])).argmax()
+            y[kept].flat[o] = cells[chosen]
+            indices[kept].flat[o] = w.cells[chosen]
+    return _deliver(plan.pooled_back(y), x, out), _deliver(plan.pooled_back(indices), x, None)
+
+
+def stochastic_pool_expectation(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False,
+                                out=None, num_threads=None):  # fmt: skip
+    """``y[o] = sum(x[c] ** 2) / sum(x[c])`` for c in window(o), 0 where all cells are, NaN where one is negative."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+    return _weigh(x, window, _expected, out)
+
+
+def stochastic_pool_expectation_grad(grad, x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
+                                     ceil_mode=False, out=None, num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] * (2 * x[c] - y[o]) / sum(x))``, 0 where all cells are."""
+    window = kernel_size, stride, padding, dilation, axis, ceil_mode
+
+    def slopes(cells):
+        total = _positive(cells).sum()
+        return (2 * cells - _expected(cells)) / total if total != 0 else 0 * cells
+
+    return _unweigh(grad, x, window, slopes, out)
+
+
+def _soft(cells):
+    most = cells.max()
+    if not np.isfinite(most):
+        return most
+    cells = cells[cells > -np.inf]
+    e = np.exp(cells - most)
+    return (e * cells).sum() / e.sum()
+
+
+def _expected(cells):
+    cells = _positive(cells)
+    most = cells.max()
+    return (cells * (cells / most)).sum() / (cells / most).sum() if 0 < most < math.inf else most
+
+
+def _norm(sizes, p, count):
+    """``(sum(sizes ** p) / count) ** (1 / p)``, relative to the largest, so that nothing overflows."""
+    most = sizes.max()
+    if p == math.inf or not 0 < most < math.inf:
+        return most
+    return most * (((sizes / most) ** p).sum() / count) ** (1 / np.longdouble(p))
+
+
+def _positive(cells):
+    return np.where(cells >= 0, cells, np.nan)
+
+
+def _weigh(x, window, formula, out, dtype=None, **more):
+    """One number per window: ``formula(cells)``, of its real cells in long double; `more` are arrays like `x`."""
+    x = _array(x, "a pool of real numbers")
+    dtype = dtype or (np.dtype(np.float64) if _is_integer(x.dtype) else x.dtype)
+    plan = _Plan(x.shape, *window)
+    arrays = [plan.pooled_last(np.broadcast_to(a, x.shape)) for a in (x, *more.values())]
+    result = np.empty(plan.kept + plan.outs, dtype)
+    for kept in np.ndindex(plan.kept):
+        for o, w in enumerate(plan.windows()):
+            with np.errstate(all="ignore"):
+                y = formula(*(_wide(a[kept].ravel()[w.cells]) for a in arrays))
+                result[kept].flat[o] = np.array(y).astype(np.float64).astype(dtype)
+    return _deliver(plan.pooled_back(result), x, out)
+
+
+def _unweigh(grad, x, window, slopes, out, **more):
+    """Window ``o`` hands ``grad[o] * slopes(cells)`` to its cells; `more` are arrays like `x`, or `y` like `grad`."""
+    x = _array(x, "a gradient of real numbers")
+    plan = _Plan(x.shape, *window)
+    grad = _matching(grad, "grad", plan.output_shape)
+    y = more.pop("y", None)
+    arrays = [plan.pooled_last(np.broadcast_to(a, x.shape)) for a in (x, *more.values())]
+    pooled = [] if y is None else [plan.pooled_last(_matching(y, "y", plan.output_shape))]
+
+    def share(kept, o, window, g):
+        with np.errstate(all="ignore"):
+            cells = [_wide(a[kept].ravel()[window.cells]) for a in arrays]
+            parts = g * slopes(*cells, *(_wide(a[kept].flat[o]) for a in pooled))
+        return list(zip(window.cells, parts.astype(float).tolist(), strict=True))
+
+    return _scatter(grad, plan, share, out)
+
+
+def _wide(cells):
+    """In long double, by way of float64, in which the library computes."""
+    return np.asarray(cells).astype(np.float64).astype(np.longdouble)
 
 
 # ------------------------------------------------------------------------------------------ the formulas
