@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from cases import CASES, FEW, LAYOUTS, Case, dtype_of, finite, seed
+from cases import CASES, FEW, LAYOUTS, Case, finite, seed
 from compare import assert_same, assert_within
 from test_arguments import NOT_ARRAYS, WRONG, refuses
 from test_pool import running
@@ -149,7 +149,9 @@ def test_levels_and_threads_agree_to_the_last_bit(case, dtype):
         np.testing.assert_allclose(cypool.lp_pool(x, 2, **case.window), np.sqrt(total), rtol=2 * EPS[dtype])
         # Along x itself a norm changes by itself: an identity that any wrong part breaks.
         if name.startswith("lp"):
-            np.testing.assert_allclose(np.vdot(back.astype(float), x), np.vdot(g.astype(float), y), rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(
+                np.vdot(back.astype(float), x), np.vdot(g.astype(float), y), rtol=1e-4, atol=1e-4
+            )
 
 
 # -------------------------------------------------------------------------------------------------- numerics
@@ -163,7 +165,22 @@ def ulps(got, want, wide):
 def test_exponential_and_logarithm(level):
     """Within 2 ulp for every kind of double."""
     rng = seed("exponentials")
-    ends = [0.0, -0.0, 5e-324, 1e-310, 2.0**-1022, 1.0, 709.78, 709.79, 1.7e308, np.inf, np.nan, -745.13, -745.14, -1e308]
+    ends = [
+        0.0,
+        -0.0,
+        5e-324,
+        1e-310,
+        2.0**-1022,
+        1.0,
+        709.78,
+        709.79,
+        1.7e308,
+        np.inf,
+        np.nan,
+        -745.13,
+        -745.14,
+        -1e308,
+    ]
     spread = np.exp(rng.uniform(-745, 709, 50000))
     near = 1 + rng.uniform(-0.4, 0.5, 50000) * 10.0 ** -rng.integers(0, 16, 50000)
     x = np.concatenate([ends, [-np.inf, -1.0], spread, -spread, near, rng.uniform(-760, 720, 100000)])
@@ -211,7 +228,11 @@ def test_sums_of_any_length_stay_accurate():
     x = seed("long").uniform(0.5, 1.5, 300_001)
     for p in (1, 2, 2.5):
         for window in ({"kernel_size": 300_001}, {"kernel_size": 100_000, "stride": 1, "dilation": 3}):
-            want = float((x[slice(None, None, window.get("dilation", 1))].astype(np.longdouble) ** p)[: window["kernel_size"]].sum())
+            want = float(
+                (x[slice(None, None, window.get("dilation", 1))].astype(np.longdouble) ** p)[
+                    : window["kernel_size"]
+                ].sum()
+            )
             got = cypool.lp_pool(x, p, **window)[0]
             assert abs(got - want ** (1 / p)) <= 32 * EPS["float64"] * got
 
@@ -275,8 +296,12 @@ def test_finite_differences(name, case):
     y = pool(cypool, x, **case.window)
     g = rng.standard_normal(y.shape)
     step = 1e-5
-    change = (pool(cypool, x + step * tangent, **case.window) - pool(cypool, x - step * tangent, **case.window)) / (2 * step)
-    np.testing.assert_allclose(np.vdot(gradient(cypool, g, x, y, **case.window), tangent), np.vdot(g, change), rtol=1e-5, atol=1e-5)
+    change = (pool(cypool, x + step * tangent, **case.window) - pool(cypool, x - step * tangent, **case.window)) / (
+        2 * step
+    )
+    np.testing.assert_allclose(
+        np.vdot(gradient(cypool, g, x, y, **case.window), tangent), np.vdot(g, change), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("p", [0.3, 1, 2, 3, 4.5])
@@ -307,8 +332,15 @@ def test_torch(kernel, stride, p, dtype):
     np.testing.assert_allclose(y, want.detach().numpy(), **tolerance)
     g = seed(kernel, p).standard_normal(y.shape).astype(dtype)
     want.backward(torch.from_numpy(g))
-    np.testing.assert_allclose(cypool.lp_pool_grad(g, x, y, p, kernel, stride), t.grad.numpy(), rtol=1e-4 if dtype == "float32" else 1e-10, atol=tolerance["atol"])
-    rows = torch.nn.functional.unfold(torch.from_numpy(x).double(), kernel, stride=stride).reshape(2, 3, -1, *y.shape[2:])
+    np.testing.assert_allclose(
+        cypool.lp_pool_grad(g, x, y, p, kernel, stride),
+        t.grad.numpy(),
+        rtol=1e-4 if dtype == "float32" else 1e-10,
+        atol=tolerance["atol"],
+    )
+    rows = torch.nn.functional.unfold(torch.from_numpy(x).double(), kernel, stride=stride).reshape(
+        2, 3, -1, *y.shape[2:]
+    )
     want = torch.logsumexp(rows, 2).numpy()
     np.testing.assert_allclose(cypool.logsumexp_pool(x, kernel, stride), want, **tolerance)
 
@@ -349,8 +381,12 @@ CALLS = {
     "power_mean_pool": lambda x=X, **more: cypool.power_mean_pool(x, 2, **{"kernel_size": 2} | more),
     "logsumexp_pool": lambda x=X, **more: cypool.logsumexp_pool(x, **{"kernel_size": 2} | more),
     "lp_pool_grad": lambda x=X, g=Y, y=Y, **more: cypool.lp_pool_grad(g, x, y, 2, **{"kernel_size": 2} | more),
-    "power_mean_pool_grad": lambda x=X, g=Y, y=Y, **more: cypool.power_mean_pool_grad(g, x, y, 2, **{"kernel_size": 2} | more),
-    "logsumexp_pool_grad": lambda x=X, g=Y, y=Y, **more: cypool.logsumexp_pool_grad(g, x, y, **{"kernel_size": 2} | more),
+    "power_mean_pool_grad": lambda x=X, g=Y, y=Y, **more: cypool.power_mean_pool_grad(
+        g, x, y, 2, **{"kernel_size": 2} | more
+    ),
+    "logsumexp_pool_grad": lambda x=X, g=Y, y=Y, **more: cypool.logsumexp_pool_grad(
+        g, x, y, **{"kernel_size": 2} | more
+    ),
 }
 EVERY = pytest.mark.parametrize("name", CALLS)
 GRADIENTS = pytest.mark.parametrize("name", [name for name in CALLS if name.endswith("grad")])
@@ -399,7 +435,7 @@ def test_arrays_that_are_refused(name):
     for dtype in ("complex64", "M8[s]", "m8[s]"):
         with pytest.raises(TypeError, match=rf"^x has dtype {np.dtype(dtype).name.split('[')[0]}.* real numbers"):
             CALLS[name](np.zeros((9, 10), dtype))
-    with pytest.raises(TypeError, match="^x is a masked array"):
+    with pytest.raises(TypeError, match=r"^x is a masked array"):
         CALLS[name](np.ma.masked_less(X, 1))
 
 
@@ -408,11 +444,11 @@ def test_arrays_that_do_not_fit(name):
     for argument, word in (("g", "grad"), ("y", "y")):
         error = refuses(CALLS[name], **{argument: Y[:3]}, name=word, value=(3, 5))
         assert "(4, 5)" in str(error)
-        with pytest.raises(TypeError, match=f"^{word} is a masked array"):
+        with pytest.raises(TypeError, match=rf"^{word} is a masked array"):
             CALLS[name](**{argument: np.ma.masked_less(Y, 1)})
-        with pytest.raises(TypeError, match=f"^{word} has dtype complex64"):
+        with pytest.raises(TypeError, match=rf"^{word} has dtype complex64"):
             CALLS[name](**{argument: Y.astype("c8")})
-    with pytest.raises(TypeError, match="^grad must have a floating dtype, got int32"):
+    with pytest.raises(TypeError, match=r"^grad must have a floating dtype, got int32"):
         CALLS[name](g=Y.astype("i4"))
 
 

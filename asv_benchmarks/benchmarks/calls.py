@@ -68,6 +68,10 @@ def values(x: np.ndarray, result: Any) -> tuple[Any, ...]:
     return x, result
 
 
+def inputs(x: np.ndarray, result: Any) -> tuple[Any, ...]:
+    return (x,)
+
+
 class Member(NamedTuple):
     """How a pool and its gradient are called."""
 
@@ -87,6 +91,9 @@ MEMBERS = {
     "global_max": Member(axes, winners),
     "global_avg": Member(axes, shape),
     "global_lp": Member(partial(norm, arguments=axes), values),
+    "power_mean": Member(norm, values),
+    "logsumexp": Member(window, values),
+    "soft": Member(window, inputs),
 }
 """A new pool `<name>_pool` is a line here."""
 
@@ -156,8 +163,29 @@ def both(w: Workload, x: np.ndarray, **options: Any) -> Call:
     return lambda: gradient(pool(), **options)
 
 
-OTHERS: dict[str, Callable[..., Call]] = {"max_pool_take": take, "max_unpool": unpool, "max_unpool_grad": unpool_grad}
-"""Functions that are no pools and no gradients of them."""
+def of(name: str, *arrays: str) -> Callable[..., Call]:
+    """Return how to call a function of arrays and a window: the input "x", one "weights", or what is as the pool."""
+
+    def call(w: Workload, x: np.ndarray, **options: Any) -> Call:
+        args, words = window(w)
+        made = {"x": x, "weights": np.linspace(1, 2, x.shape[-1])}
+        given = [made[a] if a in made else data(w.out_shape, "float32", w.order, SEED + 1) for a in arrays]
+        return partial(getattr(cypool, name), *given, *args, **words, **options)
+
+    return call
+
+
+OTHERS: dict[str, Callable[..., Call]] = {
+    "max_pool_take": take,
+    "max_unpool": unpool,
+    "max_unpool_grad": unpool_grad,
+    "stochastic_pool": of("stochastic_pool", "x"),
+    "stochastic_pool_expectation": of("stochastic_pool_expectation", "x"),
+    "stochastic_pool_expectation_grad": of("stochastic_pool_expectation_grad", "grad", "x"),
+    "weighted_avg_pool": of("weighted_avg_pool", "x", "weights"),
+    "weighted_avg_pool_grad": of("weighted_avg_pool_grad", "grad", "x", "weights", "y"),
+}
+"""Functions that are no pools and no gradients of them, or are called in a way of their own."""
 
 
 def cypool_call(w: Workload, x: np.ndarray, **options: Any) -> Call:

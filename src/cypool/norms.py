@@ -470,7 +470,9 @@ def _mean(p: Any) -> Formula:
 
 
 def _logsumexp(temperature: Any) -> Formula:
-    return Formula("logsumexp", call.real("temperature", temperature, 0, exclusive=True, infinite=False), again=(True, True))
+    return Formula(
+        "logsumexp", call.real("temperature", temperature, 0, exclusive=True, infinite=False), again=(True, True)
+    )
 
 
 def _gradient(

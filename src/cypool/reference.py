@@ -334,7 +334,7 @@ def soft_pool_grad(grad, x, kernel_size, stride=None, padding=0, dilation=1, *, 
 
     def slopes(cells):
         e = np.exp(cells - cells.max())
-        return np.where(e == 0, 0, e / e.sum() * (1 + cells - _soft(cells)))
+        return np.where(e == 0, 0, e / e.sum() * (1 + (cells - _soft(cells))))
 
     return _unweigh(grad, x, window, slopes, out)
 

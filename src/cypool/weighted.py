@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from cypool import window_calls as call
+from cypool.geometry import pooled_shape, windows
 from cypool.window_calls import Formula
 
 _WEIGHTED = Formula("weighted", passes=(False, True), again=(False, True))
@@ -133,21 +134,22 @@ def weighted_avg_pool_grad(
     x, given, y, grad = call.given("x", x), call.given("weights", weights), call.given("y", y), call.given("grad", grad)
     weights = call.broadcast("weights", given, x.shape)
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    found = call.windows(x.shape, *window)
-    shape = call.pooled_shape(x.shape, found)
+    found = windows(x.shape, *window)
+    shape = pooled_shape(x.shape, found)
     call.same_shape("grad", grad, shape)
     call.same_shape("y", y, shape)
     gx = call.gradient(_WEIGHTED, grad, x, window, weights=weights, num_threads=num_threads)
     sizes = (1,) * (x.ndim - given.ndim) + given.shape
     once = [n == 1 and m != 1 for n, m in zip(sizes, x.shape, strict=True)]
     pooled = {w.axis for w in found}
+    axes = tuple([a for a in pooled if once[a]])
     gw = call.gradient(
         _WEIGHTS, grad, x, window, weights=weights, y=y, num_threads=num_threads,
         summed=[shared and a not in pooled for a, shared in enumerate(once)],
+        dtype=np.dtype(np.float64) if axes else None,
     )  # fmt: skip
-    axes = tuple([a for a in pooled if once[a]])
     if axes:
-        gw = gw.sum(axis=axes, keepdims=True, dtype=np.float64).astype(gw.dtype)
+        gw = gw.sum(axis=axes, keepdims=True).astype(grad.dtype)
     return gx, gw.reshape(given.shape)
 
 

@@ -50,14 +50,18 @@ def real(name: str, value: Any, least: float, *, exclusive: bool, infinite: bool
 def given(name: str, value: Any) -> np.ndarray:
     """Return an argument as an array of real numbers that the kernel can read."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be lost: fill it first, as with {name}.filled(value)")
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be lost: fill it first, as with {name}.filled(value)"
+        )
     array = arrays.array(value)
     try:
         kind = dtypes.kind_of(array.dtype)
     except TypeError as error:
         raise TypeError(f"{name}{str(error).removeprefix('x')}") from None
     if kind not in "biuf":
-        raise TypeError(f"{name} has dtype {array.dtype}, but must be of real numbers: take their real part or abs first")
+        raise TypeError(
+            f"{name} has dtype {array.dtype}, but must be of real numbers: take their real part or abs first"
+        )
     if not array.dtype.isnative or any(s % array.itemsize for s in array.strides):
         array = arrays.native(array)
     return array
@@ -102,7 +106,9 @@ def forward(
     """Return the pool of `x`; `random` and `indices`, which is written, have the shape of the result."""
     count = threads.resolve(num_threads)
     inputs = [x, weights, None, random, indices]
-    return _call(dispatch.kernels.windows.pool, formula, False, inputs, window, dtype or result_type(x.dtype), out, count)
+    return _call(
+        dispatch.kernels.windows.pool, formula, False, inputs, window, dtype or result_type(x.dtype), out, count
+    )
 
 
 def gradient(
@@ -115,13 +121,14 @@ def gradient(
     y: np.ndarray | None = None,
     summed: Sequence[bool] = (),
     out: Any = None,
+    dtype: np.dtype | None = None,
     num_threads: int | None,
 ) -> np.ndarray:
     """Return the gradient with respect to `x`; with the op "weights", that to the weights, summed over kept axes."""
     count = threads.resolve(num_threads)
     inputs = [x, weights, None, grad, y]
     kernel = dispatch.kernels.windows.gradient
-    return _call(kernel, formula, True, inputs, window, grad_type(grad), out, count, tuple(summed))
+    return _call(kernel, formula, True, inputs, window, dtype or grad_type(grad), out, count, tuple(summed))
 
 
 def _call(
@@ -149,7 +156,9 @@ def _call(
             call = _prepare(*key, out.strides, *arguments)
     if y is None:
         y = arrays.empty(call.shape, call.dtype, call.order)
-    if not call.empty:
+    if call.empty:
+        y[...] = 0  # weights that an empty batch shares
+    else:
         data = [None if a is None else arrays.bytes_of(a) for a in inputs]
         data[OUT] = arrays.bytes_of(y)
         if count == 1 or call.serial:
@@ -203,8 +212,6 @@ def _prepare(
             types.append(TYPES.index(dtypes.name_of(kind)))
         peak, sums = formula.again if back else formula.passes
         wide = layouts[X][1] == np.float64
-        request = Request(
-            formula.op, back, peak and (wide or not formula.narrow), sums, formula.counted, types
-        )
+        request = Request(formula.op, back, peak and (wide or not formula.narrow), sums, formula.counted, types)
         table, work = plan(found, shape, strides, starts, request)
     return calls.Call(table, 0.0, result, dtype, None, work < calls.SERIAL, order, empty)

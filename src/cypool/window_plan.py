@@ -76,7 +76,9 @@ def plan(
     if request.gradient:
         units = prod(-(-a.size // n) for a, n in zip(axes, sides, strict=True))
     else:
-        units = prod(a.count for i, a in enumerate(axes) if i != run) * (axis.count if fold else -(-axis.count // width))
+        units = prod(a.count for i, a in enumerate(axes) if i != run) * (
+            axis.count if fold else -(-axis.count // width)
+        )
     units *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     table = [
         OPS.index(request.op), request.peak, request.sums, request.counted, *request.types, *starts,

@@ -293,11 +293,10 @@ cdef Py_ssize_t _lanes_of(const Job* job, Tile* tile, Py_ssize_t number) noexcep
     """Take a unit's lanes off its number."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t blocks = (head.lanes + head.lanes_tile - 1) // head.lanes_tile
-    cdef Py_ssize_t lane = number % blocks * head.lanes_tile
     if blocks > 1:
         tile.plane = -1
-    tile.lane = lane
-    tile.lanes = min(head.lanes_tile, head.lanes - lane)
+    tile.lane = number % blocks * head.lanes_tile
+    tile.lanes = min(head.lanes_tile, head.lanes - tile.lane)
     return number // blocks
 
 
@@ -426,7 +425,8 @@ cdef const double* _gather(const Job* job, const Tile* tile, Array array, double
         if length > 0:
             job.loads[<int>array](
                 to + tile.begin * tile.lanes,
-                _at(job, array, tile.offsets[<int>array][p] + offset, (length - 1) * step + (tile.lanes - 1) * lane_step),
+                _at(job, array, tile.offsets[<int>array][p] + offset,
+                    (length - 1) * step + (tile.lanes - 1) * lane_step),
                 length, step, tile.lanes, lane_step)
     return row
 
@@ -523,7 +523,7 @@ cdef inline void _settle(Tile* tile, int which, double* row, bint more) noexcept
 
 cdef void _fold(const Tile* tile, double* row, peak_f merge) noexcept nogil:
     """Merge a stretch's cells, the first half with the second, and so on; all of it gets the result."""
-    cdef Py_ssize_t p, i, length, half
+    cdef Py_ssize_t p, length, half
     cdef double* of
     for p in range(tile.planes):
         of = row + p * tile.width * tile.lanes
@@ -544,8 +544,7 @@ cdef inline void _repeat(const Tile* tile, double* row) noexcept nogil:
 
 cdef void _counts(const Job* job, Tile* tile) noexcept nogil:
     """How many cells each window has."""
-    cdef const Axis* axis
-    cdef Py_ssize_t a, i, j, p, start, first, last
+    cdef Py_ssize_t a, i, j, p
     cdef double others = 1
     cdef double count
     for a in range(job.head.n_axes):
@@ -590,16 +589,16 @@ cdef void _load_windows(const Job* job, const Tile* tile, Array array, double* r
 
 
 cdef void _store_windows(const Job* job, const Tile* tile, Array array, const double* row,
-                         store_f store) noexcept nogil:
+                         store_f put) noexcept nogil:
     """Store a row into an array that has one element for each window."""
     cdef Py_ssize_t offset = _window_offset(job, tile, array)
     cdef Py_ssize_t step = job.axes[job.head.run].strides[<int>array]
     cdef Py_ssize_t lane_step = job.head.lane_strides[<int>array]
     cdef Py_ssize_t p
     for p in range(tile.planes):
-        store(_at(job, array, tile.offsets[<int>array][p] + offset,
-                  (tile.windows - 1) * step + (tile.lanes - 1) * lane_step),
-              step, lane_step, row + p * tile.width * tile.lanes, tile.windows, tile.lanes, NULL, 0)
+        put(_at(job, array, tile.offsets[<int>array][p] + offset,
+                (tile.windows - 1) * step + (tile.lanes - 1) * lane_step),
+            step, lane_step, row + p * tile.width * tile.lanes, tile.windows, tile.lanes, NULL, 0)
 
 
 cdef void _draw(const Job* job, Tile* tile) noexcept nogil:
@@ -1163,7 +1162,7 @@ cdef void part_expected(double* restrict out, const double* g, const double* x, 
     cdef double r
     for j in range(n):
         r = (2 * (x[j] / d[j]) - s[j] / t[j] / d[j]) / t[j]
-        out[j] = g[j] * (r if m[j] != 0 else 0)
+        out[j] = g[j] * (r if m[j] > 0 else 0 if m[j] == 0 else NAN)
 
 
 cdef void add_size(double* restrict s, const double* x, Py_ssize_t n) noexcept nogil:
