@@ -11,21 +11,14 @@ import numpy as np
 from PIL import Image
 
 import cypool
-import cypool.functional as F
 
 image = np.asarray(Image.open("../images/sample.png").convert("L"), np.float32) / 255
-
-
-def power_mean(p):
-    return F.lp_pool2d(image[np.newaxis], p, 9, stride=4)[0] / 81 ** (1 / p)
-
-
 pools = {
     f"the photograph, {image.shape[0]} x {image.shape[1]}": image,
     "minimum": cypool.min_pool(image, 9, stride=4),
     "average": cypool.avg_pool(image, 9, stride=4),
-    "p = 4": power_mean(4),
-    "p = 16": power_mean(16),
+    "p = 4": cypool.power_mean_pool(image, 4, 9, stride=4),
+    "p = 16": cypool.power_mean_pool(image, 16, 9, stride=4),
     "maximum": cypool.max_pool(image, 9, stride=4),
 }
 _, axes = plt.subplots(2, 3, figsize=(11, 5.2), layout="constrained")
