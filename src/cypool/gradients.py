@@ -456,8 +456,8 @@ def _prepare(
             strides_of = [[*(2 * s for s in x_strides), 1], [*(2 * s for s in g_strides), 1], [*z_strides, 0]]
             starts = [2 * starts[0], 2 * starts[1], starts[2]]
             shape = *shape, 2
-        table, work = plan(found, shape, strides_of, starts, request)
-    return calls.Call(table, divisor, result, dtype, None, work < calls.SERIAL, order, empty), found
+        table, work, _ = plan(found, shape, strides_of, starts, request)
+    return calls.Call(table, divisor, None, result, dtype, None, work < calls.SERIAL, order, empty), found
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

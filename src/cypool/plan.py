@@ -96,6 +96,7 @@ class Request(NamedTuple):
     padded: bool
     divided: bool
     gaps: "Gaps | None" = None
+    in_place: bool = False
 
     @property
     def idempotent(self) -> bool:
@@ -114,10 +115,15 @@ class Gaps(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A kernel's table, and the work in it: cells read and written, to choose the number of threads by."""
+    """A kernel's table, and what is in it.
+
+    `work` is the cells read and written, to choose the number of threads by; `halo` how often a cell is read where
+    windows are streamed, and 0 where they are not.
+    """
 
     table: np.ndarray
     work: int
+    halo: float = 0.0
 
 
 def plan(
@@ -167,7 +173,10 @@ def plan(
     for size, of in outer:
         table += [size, *of]
     work = prod(shape) + prod(w.count for w in found) * prod(a.size for a in kept)
-    return Plan(np.array(table + lasts, np.int64), work)
+    halo = 0.0
+    if tiling.streamed:
+        halo = prod(a.cells(w) / (w * a.stride) for a, w in zip(axes, tiling.windows, strict=True) if a is not rows[-1])
+    return Plan(np.array(table + lasts, np.int64), work, halo)
 
 
 def sort_axes(
@@ -224,10 +233,11 @@ def _continues(run: Axis, planes: Kept) -> bool:
 
 def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tuple[Axis | None, list[Axis]]:
     """Choose the axis that runs along rows, if there are not lanes enough to do without."""
-    if not pooled or (
-        lanes >= WIDE and (len(pooled) == 1 or not _large(pooled, [_program(a, 1.0, request) for a in pooled]))
-    ):
+    if not pooled or (lanes >= WIDE and not _large(pooled, [_program(a, 1.0, request) for a in pooled])):
         return None, pooled
+    if lanes >= WIDE and len(pooled) == 1:
+        # Large windows of lanes are streamed, in rows of one cell.
+        return Axis(1, 1, 1, 1, 0, 0, 1, (1, 1, 1, 1)), pooled
     *rows, axis = pooled
     # Padding is laid out in scratch; where it would dwarf the cells, taps are clipped one by one instead.
     if axis.extent > 4 * axis.size + 64:
@@ -298,7 +308,7 @@ def _tiling(
     lasts = [p[1] for p in programs]
     rings: list[int] = []
     slab = 0
-    stream = _stream(rows, across, lanes.size, planes, programs, width) if across else None
+    stream = _stream(rows, across, lanes.size, planes, programs, width, request) if across else None
     if stream:
         rings, windows, planes_tile, lanes_tile = stream
         row = _pitch(axes[-1], windows[-1]) * lanes_tile
@@ -404,7 +414,7 @@ Program = tuple[int, list[tuple[int, int]]]
 
 
 def _stream(
-    rows: list[Axis], across: Axis, lanes: int, planes: int, programs: list[Program], width: int
+    rows: list[Axis], across: Axis, lanes: int, planes: int, programs: list[Program], width: int, request: Request
 ) -> tuple[list[int], list[int], int, int] | None:
     """Return a tile of streamed windows as (rings, windows, planes, lanes), or None if they are better merged whole."""
     *others, run = rows
@@ -415,6 +425,8 @@ def _stream(
     axes = [*others, across]
     windows = [1] * len(axes)
     buffers = 3 + max(p[0] for p in programs)
+    if across.count == 1 and not others:
+        lanes_tile = min(lanes, max(lanes_tile, STREAM // width // (buffers + sum(rings)) - 32))
 
     def cells() -> int:
         row = _pitch(across, windows[-1]) * lanes_tile
@@ -437,7 +449,7 @@ def _stream(
     # Enough tiles for many threads, each long enough for its start, where windows are not complete, not to matter.
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True)) * -(-planes // planes_tile)
     parts = -(-TILES // (tiles * -(-lanes // lanes_tile)))
-    least = min(run.count, -(-3 * run.extent // run.stride))
+    least = run.count if request.in_place else min(run.count, -(-3 * run.extent // run.stride))
     along = max(least, -(-run.count // parts))
     return rings, [*windows[:-1], even(run.count, along), windows[-1]], planes_tile, lanes_tile
 
