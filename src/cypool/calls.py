@@ -247,35 +247,35 @@ def prepare(
         shape = *shape, 2
     made = plan(found, shape, arrays, starts, request)
     table, then = made.table, None
-    last = _last_alone(found, request) if made.halo > HALO else None
-    if last is not None:
-        table, second = _in_turn(found, last, shape, y_shape, arrays, starts, request)
-        then, divisor = (second, divisor), 0.0
+    if made.halo > HALO:
+        turns = _in_turn(found, shape, y_shape, arrays, starts, request)
+        if turns is not None:
+            table, then, divisor = turns[0], (turns[1], divisor), 0.0
     return Call(table, divisor, then, y_shape, y_dtype, index_dtype, made.work < SERIAL, order, False)
 
 
-def _last_alone(found: Sequence[Window], request: Request) -> Window | None:
-    """Return windows that can be made in the result, from those of all other axes, if there are such."""
-    if request.indices or request.gaps or not request.x_type == request.lane_type == request.y_type:
-        return None
-    return next((w for w in found if w.stride == 1 and w.count >= w.size), None)
-
-
 def _in_turn(
-    found: Sequence[Window], last: Window, shape: Sequence[int], y_shape: Sequence[int],
+    found: Sequence[Window], shape: Sequence[int], y_shape: Sequence[int],
     strides: Sequence[Sequence[int]], starts: Sequence[int], request: Request,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray] | None:  # fmt: skip
     """Plan all axes but one first, into the result, and that one then in place: no tile has a halo along it.
 
-    A window is written when its last cell has been read, and that lies at or past the window's own place.
+    The result has room for the cells of an axis that has as many windows. Streamed, a window is written when its last
+    cell has been read, and that lies at or past the window's own place. None if no axis is like that.
     """
-    others = [w for w in found if w is not last]
-    first = request._replace(divided=request.counted)
-    half = list(y_shape)
-    half[last.axis] = last.size
-    _, y, z, mask = strides
-    second = plan([last], half, [y, y, z, mask], [starts[1], *starts[1:]], request._replace(in_place=True))
-    return plan(others, shape, strides, starts, first).table, second.table
+    if request.indices or request.gaps or not request.x_type == request.lane_type == request.y_type:
+        return None
+    x, y, *rest = strides
+    for last in found:
+        if last.stride == 1 and last.count >= last.size:
+            half = list(y_shape)
+            half[last.axis] = last.size
+            second = plan([last], half, [y, y, *rest], [starts[1], *starts[1:]], request._replace(in_place=True))
+            if second.halo:
+                others = [w for w in found if w is not last]
+                first = plan(others, shape, [x, y, *rest], starts, request._replace(divided=request.counted))
+                return first.table, second.table
+    return None
 
 
 def divisor_of(found: Sequence[Any], padding: Any, cells: int, include: Any, override: Any) -> tuple[float, bool, bool]:
