@@ -29,7 +29,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 import cypool
-from cypool import dispatch, reference
+from cypool import calls, dispatch, reference
+from cypool.plan import SUM
 
 pytestmark = pytest.mark.usefixtures("eager_threads")
 by_id = functools.partial(pytest.mark.parametrize, ids=lambda c: c.id)
@@ -462,6 +463,23 @@ def check_indices(x, case, y, flat, places, home):
     if not np.any(case.padding) and taps.size < 5_000_000:
         equal = taps.reshape(*y.shape, -1) == y[..., None]
         np.testing.assert_array_equal(places, equal.argmax(-1))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_axes_in_turn_divide_by_the_cells_of_the_whole_window(dtype, level):
+    x = seed("in turn", dtype).standard_normal((30, 16, 18)).astype(dtype)
+    window = (17, 13, 13), (1, 1, 1), (8, 6, 6)
+    call = calls.prepare(
+        SUM, x.shape, x.strides, x.dtype, False, None, None, *window, 1, None, False, None, False, None
+    )
+    assert call.then is not None
+    cells = numpy_oracle.sum_pool(np.ones_like(x), *window)
+    bound = (np.log2(17 * 13 * 13) + 4) * float(np.finfo(dtype).eps) * numpy_oracle.sum_pool(np.abs(x), *window) / cells
+    want = (numpy_oracle.sum_pool(x, *window) / cells).astype(dtype)
+    out = np.empty((18, 16, 30), dtype).T[:, ::-1]
+    for y in (cypool.avg_pool(x, *window, count_include_pad=False),
+              cypool.avg_pool(x, *window, count_include_pad=False, out=out)):  # fmt: skip
+        assert_within(y, want, bound)
 
 
 @by_id("case", (*FEW, *LARGE))
