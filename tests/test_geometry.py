@@ -35,7 +35,7 @@ def test_every_small_axis(ceil_mode):
         arguments = (n,), kernel, stride, ((low, high),), dilation, None, ceil_mode
         if count > 0 and empty is None:
             (window,) = geometry.windows(*arguments)
-            assert window == (0, n, kernel, stride, dilation, low, high, count), arguments
+            assert window == (0, n, kernel, stride, dilation, low, high, count, None), arguments
         else:
             said = f"window {empty} of axis 0" if count > 0 else "axis 0 .* has no window"
             with pytest.raises(ValueError, match=said):

@@ -89,6 +89,7 @@ MEMBERS = {
     "adaptive_min": Member(bins, winners),
     "adaptive_avg": Member(bins, shape),
     "global_max": Member(axes, winners),
+    "global_min": Member(axes, winners),
     "global_avg": Member(axes, shape),
     "global_lp": Member(partial(norm, arguments=axes), values),
     "power_mean": Member(norm, values),
@@ -175,10 +176,22 @@ def of(name: str, *arrays: str) -> Callable[..., Call]:
     return call
 
 
+def pyramid(w: Workload, x: np.ndarray, *, grad: bool = False, **options: Any) -> Call:
+    """Return the call of cypool that makes the usual pyramid of `x`, or takes its gradient."""
+    pool = partial(cypool.spatial_pyramid_pool, x, axis=w.axis)
+    if not grad:
+        return partial(pool, **options)
+    y, indices = pool(return_indices=True)
+    g = data(y.shape, "float32", w.order, SEED + 1)
+    return partial(cypool.spatial_pyramid_pool_grad, g, indices, x.shape, axis=w.axis, **options)
+
+
 OTHERS: dict[str, Callable[..., Call]] = {
     "max_pool_take": take,
     "max_unpool": unpool,
     "max_unpool_grad": unpool_grad,
+    "spatial_pyramid_pool": pyramid,
+    "spatial_pyramid_pool_grad": partial(pyramid, grad=True),
     "stochastic_pool": of("stochastic_pool", "x"),
     "stochastic_pool_expectation": of("stochastic_pool_expectation", "x"),
     "stochastic_pool_expectation_grad": of("stochastic_pool_expectation_grad", "grad", "x"),

@@ -11,7 +11,7 @@ from cypool import dispatch, threads
 from cypool import gaps as absent
 from cypool.arrays import BYTE, array, bytes_of, check_out, empty, into, native, start_of, strides_of
 from cypool.dtypes import Complex, index_type, kind_of, name_of, pick_lanes, sum_types, value_lanes
-from cypool.geometry import Window, flag, integer, pooled_shape, windows
+from cypool.geometry import Bins, Window, flag, integer, pooled_shape, windows
 from cypool.plan import MAX, SUM, TYPES, Gaps, Request, plan
 
 SERIAL = 1 << 17
@@ -148,7 +148,7 @@ class _Convert(Exception):
     """The array's cells are not where a kernel can read them: of another byte order, or not aligned."""
 
 
-_ATOMS = frozenset([int, bool, type(None), str])
+_ATOMS = frozenset([int, bool, type(None), str, Bins])
 
 
 def hashable(window: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -169,7 +169,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list, range)) or (isinstance(value, np.ndarray) and value.ndim == 1):
         items = tuple([_plain(v) for v in value])
         # (True, 2) and (1.0, 2) are equal to (1, 2) but not allowed where it is. A list has no place in the cache.
-        return items if all(v.__class__ is int or v.__class__ is tuple for v in items) else list(items)
+        return items if all(v is None or v.__class__ is int or v.__class__ is tuple for v in items) else list(items)
     return value
 
 
@@ -287,7 +287,9 @@ def divisor_of(found: Sequence[Any], padding: Any, cells: int, include: Any, ove
         return float(integer("divisor_override", override, 1)), False, padded
     # Windows that stay within the cells that count all have the same number of taps.
     whole = all(
-        (padded or w.low == 0) and (w.count - 1) * w.stride + w.extent <= w.low + w.size + (w.high if padded else 0)
+        w.bins is None
+        and (padded or w.low == 0)
+        and (w.count - 1) * w.stride + w.extent <= w.low + w.size + (w.high if padded else 0)
         for w in found
     )
     return (float(cells), False, padded) if whole else (0.0, True, padded)

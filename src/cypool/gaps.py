@@ -103,6 +103,11 @@ def clear(x: np.ndarray, where: np.ndarray) -> None:
 
 def _touched(w: Window, first: int, last: int) -> np.ndarray:
     """Whether each of the cells `first`..`last` - 1 of an axis lies under a tap of some window."""
+    if w.bins is not None:
+        # Starts and stops both grow: of the bins that start no later than a cell, the last reaches furthest.
+        cells = np.arange(first, last)
+        bin_of = np.searchsorted(w.bins[:, 0], cells, "right") - 1
+        return (bin_of >= 0) & (cells < w.bins[bin_of, 1])  # type: ignore[no-any-return]
     # Tap t of window v lies on cell c if t * dilation + v * stride = c + low =: p, so t is known modulo m.
     divisor = gcd(w.stride, w.dilation)
     m = w.stride // divisor

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy import ndarray
 
 LARGEST = 2**62
@@ -29,6 +30,8 @@ class Window(NamedTuple):
     low: int
     high: int
     count: int  # type: ignore[assignment]  # hides tuple.count, which is not wanted
+    bins: np.ndarray | None = None
+    """Where windows lie that have no one size and stride, as [start, stop) pairs of cells; `kernel` is the largest."""
 
     @property
     def extent(self) -> int:
@@ -45,6 +48,17 @@ class Window(NamedTuple):
         end = (last - 1) * self.stride - self.low + self.extent
         start, stop = max(begin, 0), min(end, self.size)
         return start, stop, start - begin, end - stop
+
+
+class Bins:
+    """What takes the place of a stride where `windows` is given an output size instead of a kernel size."""
+
+
+ADAPTIVE = Bins()
+TABLE = Bins()
+"""There is a tuple of (start, stop) pairs for each axis, both of which grow from one to the next."""
+SPREAD = Bins()
+"""For each axis (n, bins): an output of n cells, each of which is over those of the bins that hold it."""
 
 
 def windows(
@@ -67,6 +81,12 @@ def windows(
     OverflowError
         A window reaches further than 2**62 cells.
     """
+    if stride is ADAPTIVE:
+        return adaptive(shape, kernel_size, axis)
+    if stride is TABLE:
+        return tuple([_binned(a, shape[a], np.array(bins)) for a, bins in zip(axis, kernel_size, strict=True)])
+    if stride is SPREAD:
+        return tuple([_spread(a, n, bins) for a, (n, bins) in zip(axis, kernel_size, strict=True)])
     axes = _axes(len(shape), kernel_size, axis)
     if not isinstance(ceil_mode, bool):
         ceil_mode = flag("ceil_mode", ceil_mode)
@@ -102,6 +122,58 @@ def windows(
             )
         found.append(window)
     return tuple(found)
+
+
+def adaptive(shape: Sequence[int], output_size: Any, axis: Any, name: str = "output_size") -> tuple[Window, ...]:
+    """Return the `Window` of each pooled axis that is to have so many bins.
+
+    Bin i of n cells in o bins is ``[floor(i * n / o), ceil((i + 1) * n / o))``: together they cover every cell, and
+    neighbours share one where n / o is no integer.
+
+    Raises
+    ------
+    ValueError
+        An argument is out of range, or an axis has no cell.
+    TypeError
+        An argument is not made of integers.
+    OverflowError, MemoryError
+        There are more bins than can be numbered, or than there is memory for.
+    """
+    axes = _axes(len(shape), output_size, axis, name)
+    sizes = _per_axis(name, output_size, len(axes), 1, [shape[a] for a in axes])
+    found = []
+    for a, o in zip(axes, sizes, strict=True):
+        n = shape[a]
+        if n == 0:
+            raise ValueError(f"axis {a} of size 0 has no cell to make a bin of, got {name} {output_size!r}")
+        if o > LARGEST:
+            raise OverflowError(f"{name} makes more than 2**62 bins of axis {a}, got {o}")
+        if n % o == 0:
+            found.append(Window(a, n, n // o, n // o, 1, 0, 0, o))
+            continue
+        try:
+            found.append(_binned(a, n, edges(n, o)))
+        except (ValueError, MemoryError) as error:
+            raise MemoryError(f"no memory for the {o} bins of axis {a} that {name} asks for: {error}") from None
+    return tuple(found)
+
+
+def _spread(axis: int, n: int, bins: int | tuple[tuple[int, int], ...]) -> Window:
+    """Return a window for each of n cells: over the bins that hold it, which are given or as many."""
+    starts, stops = (edges(n, bins) if isinstance(bins, int) else np.array(bins)).T
+    cells = np.arange(n)
+    holding = np.searchsorted(stops, cells, "right"), np.searchsorted(starts, cells, "right")
+    return _binned(axis, len(starts), np.stack(holding, axis=1))
+
+
+def edges(n: int, o: int) -> np.ndarray:
+    """Return the first cell of each of `o` bins of `n` cells, and the one past its last."""
+    corners = np.arange(o + 1, dtype=np.int64 if n * (o + 1) < LARGEST else object) * n
+    return np.stack([corners[:-1] // o, -(-corners[1:] // o)], axis=1).astype(np.int64)
+
+
+def _binned(axis: int, size: int, bins: np.ndarray) -> Window:
+    return Window(axis, size, int((bins[:, 1] - bins[:, 0]).max()), 1, 1, 0, 0, len(bins), bins)
 
 
 def pooled_shape(shape: Sequence[int], found: Sequence[Window]) -> tuple[int, ...]:
@@ -182,18 +254,18 @@ def _is_scalar(value: Any) -> bool:
     return not hasattr(value, "__len__") or (isinstance(value, ndarray) and value.ndim == 0)
 
 
-def _axes(ndim: int, kernel_size: Any, axis: Any) -> list[int]:
+def _axes(ndim: int, kernel_size: Any, axis: Any, name: str = "kernel_size") -> list[int]:
     """Return the pooled axes as non-negative ints, in the order that `axis` gives."""
     if axis is None:
         if _is_scalar(kernel_size):
             if ndim == 0:
-                raise ValueError(f"axis: an array of no axes has none to pool (kernel_size {kernel_size!r})")
+                raise ValueError(f"axis: an array of no axes has none to pool ({name} {kernel_size!r})")
             return list(range(ndim))
-        length = len(sequence("kernel_size", kernel_size))
+        length = len(sequence(name, kernel_size))
         if length == 0:
-            raise ValueError(f"kernel_size must have at least one entry, got {kernel_size!r}")
+            raise ValueError(f"{name} must have at least one entry, got {kernel_size!r}")
         if length > ndim:
-            raise ValueError(f"kernel_size has {length} entries for an array of {ndim} axes, got {kernel_size!r}")
+            raise ValueError(f"{name} has {length} entries for an array of {ndim} axes, got {kernel_size!r}")
         return list(range(ndim - length, ndim))
     given = [axis] if _is_scalar(axis) else sequence("axis", axis)
     if not given:
@@ -209,14 +281,14 @@ def _axes(ndim: int, kernel_size: Any, axis: Any) -> list[int]:
     return result
 
 
-def _per_axis(name: str, value: Any, length: int, least: int) -> list[int]:
-    """Return one integer per pooled axis from an integer or a sequence of them."""
-    if _is_scalar(value):
+def _per_axis(name: str, value: Any, length: int, least: int, usual: Sequence[int] | None = None) -> list[int]:
+    """Return one integer per pooled axis from an integer or a sequence of them; where there is a usual one, of None."""
+    if _is_scalar(value) and (value is not None or usual is None):
         return [integer(name, value, least)] * length
-    given = sequence(name, value)
+    given = [None] * length if value is None else sequence(name, value)
     if len(given) != length:
         raise ValueError(f"{name} must have one entry per pooled axis ({length}), got {value!r}")
-    return [integer(name, v, least) for v in given]
+    return [usual[i] if usual and v is None else integer(name, v, least) for i, v in enumerate(given)]
 
 
 def _paddings(padding: Any, length: int) -> str | list[tuple[int, int]]:
@@ -266,7 +338,7 @@ def _untouched(window: Window) -> int | None:
     A window that straddles cell 0 touches the array unless its first tap at or past 0, which lies at
     ``start mod dilation``, is past the end; that needs ``dilation > size``.
     """
-    _, n, _, s, d, low, _, count = window
+    _, n, _, s, d, low, _, count, _ = window
     if n == 0 or window.extent <= low:
         return 0
     if d > n:

@@ -58,9 +58,10 @@ class _Tiled(NamedTuple):
 
 
 def follows(found: Sequence[Window], flat: bool) -> bool:
-    """Whether indices into these windows are followed one by one: there are too many taps, or their codes are too wide."""
+    """Whether indices into these windows are followed one by one: taps are too many, of no one place, or too far apart."""
     steps = ((w.kernel - 1) * w.dilation * prod(v.size for v in found[i + 1 :]) for i, w in enumerate(found))
-    return prod(w.kernel for w in found) > TERMS or (flat and sum(steps) >= 2**30)
+    bins = any(w.bins is not None for w in found)
+    return bins or prod(w.kernel for w in found) > TERMS or (flat and sum(steps) >= 2**30)
 
 
 def plan(
@@ -104,13 +105,19 @@ def plan(
         *request, line, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
         box, rungs, row, parts, number * parts, clipped, len(axes), len(outer),
     ]  # fmt: skip
+    bins: list[int] = []
+    bins_at = len(table) + 18 * len(axes) + 4 * len(outer)
     for axis, t, tile in zip(axes, tiled, tiles, strict=True):
         # Sums have no codes, and flat indices that are followed are taken apart by `base`.
         code = 1 if request.mode == SUM or (request.mode >= SCATTER and request.flat) else max(axis.code, 1)
         table += [*axis[:7], *axis.strides, code, axis.base, *t[:4], tile]
+        table += [bins_at + len(bins) - len(table) + 17 if axis.bins is not None else 0]
+        bins += [] if axis.bins is None else axis.bins.ravel().tolist()
     for size, of in outer:
         table += [size, *of]
-    return Plan(np.array(table, np.int64), prod(shape) + prod(w.count for w in found) * prod(k.size for k in kept))
+    return Plan(
+        np.array(table + bins, np.int64), prod(shape) + prod(w.count for w in found) * prod(k.size for k in kept)
+    )
 
 
 def _tiled(axis: Axis, mode: int) -> _Tiled:

@@ -489,10 +489,11 @@ def _complaint(indices: np.ndarray, found: Sequence[Window], anywhere: bool) -> 
         place = np.where(good, value, 0).astype(np.int64)
         for i, w in enumerate(found):
             part = place // prod(sizes[i + 1 :]) % sizes[i]
-            first = at[w.axis] * w.stride - w.low
+            first = at[w.axis] * w.stride - w.low if w.bins is None else w.bins[at[w.axis], 0]
             tap, rest = np.divmod(part - first, w.dilation) if flat else (part, 0)
             cell = part if flat else first + part * w.dilation
-            good &= anywhere | (rest == 0) & (tap >= 0) & (tap < w.kernel) & (cell >= 0) & (cell < w.size)
+            known = (rest == 0) & (tap >= 0) & (tap < w.kernel) & (cell >= 0)
+            good &= anywhere | known & (cell < (w.size if w.bins is None else w.bins[at[w.axis], 1]))
         wrong = np.flatnonzero(~good & (value != none))
         if wrong.size:
             position = tuple(int(c[wrong[0]]) for c in at)

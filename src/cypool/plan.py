@@ -65,13 +65,17 @@ class Axis(NamedTuple):
     strides: Strides
     code: int = 0
     base: int = 0
+    bins: np.ndarray | None = None
 
     @property
     def extent(self) -> int:
         return self.dilation * (self.kernel - 1) + 1
 
     def cells(self, windows: int) -> int:
-        """Cells under so many windows in a row."""
+        """Cells under so many windows in a row, at most."""
+        if self.bins is not None:
+            last = self.bins[min(windows, self.count) - 1 :, 1]
+            return int((last - self.bins[: len(last), 0]).max())
         return (windows - 1) * self.stride + self.extent
 
 
@@ -162,13 +166,14 @@ def plan(
     ]  # fmt: skip
     table = list(head)
     lasts: list[int] = []
-    lasts_at = len(head) + 18 * len(axes) + 5 * len(outer)
+    lasts_at = len(head) + 19 * len(axes) + 5 * len(outer)
     for axis, windows, levels, last, folds in zip(
         axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, strict=True
     ):
         table += [*axis[:7], *axis.strides, axis.code, axis.base, windows]
         table += [levels, len(last), lasts_at + len(lasts), folds]
-        lasts += [value for pair in last for value in pair]
+        table += [lasts_at + len(lasts) - len(table) + 18 if axis.bins is not None else 0]
+        lasts += [value for pair in last for value in pair] if axis.bins is None else axis.bins.ravel().tolist()
         lasts += tiling.rings if axis is rows[-1] else []
     for size, of in outer:
         table += [size, *of]
@@ -189,16 +194,16 @@ def sort_axes(
         later = found[i + 1 :]
         base = prod(v.size for v in later)
         code = w.dilation * base if flat else prod(v.kernel for v in later) if indices else 0
-        trivial = w.kernel == w.stride == 1 and w.low == w.high == 0
+        trivial = w.kernel == w.stride == 1 and w.low == w.high == 0 and w.bins is None
         if not trivial or flat:
             del kept[w.axis]
-            axis = Axis(*w[1:], _at(strides, w.axis), code, base if flat else 0)
+            axis = Axis(*w[1:8], _at(strides, w.axis), code, base if flat else 0, w.bins)
             # One window has no next: a stride that says nothing must not cost scratch either.
             pooled.append(axis if w.count > 1 else axis._replace(stride=min(w.stride, axis.extent)))
     if not flat and not pooled and found:
         w = found[0]
         del kept[w.axis]
-        pooled.append(Axis(*w[1:], _at(strides, w.axis)))
+        pooled.append(Axis(*w[1:8], _at(strides, w.axis)))
     return pooled, [k for k in kept.values() if k.size != 1]
 
 
@@ -226,6 +231,7 @@ def _continues(run: Axis, planes: Kept) -> bool:
     step = run.count * run.stride
     return (
         run.low == run.high == 0
+        and run.bins is None
         and run.extent <= run.stride
         and planes.strides == tuple(n * s for n, s in zip((step, run.count, run.count, step), run.strides, strict=True))
     )
@@ -244,6 +250,8 @@ def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tup
         return None, pooled
     inside = axis.low == axis.high == 0 and axis.cells(axis.count) <= axis.size
     long = axis.extent * lanes * width > STREAM // 4
+    if long and axis.bins is not None:
+        return None, pooled
     apart = axis.stride > 4 * axis.extent + 64
     if not long and not apart:
         return axis, rows
@@ -355,6 +363,8 @@ def _tiling(
     elif across and across.stride > 1 and lanes_tile < NARROW and not folds[-1]:
         sides = len({(level, tap * across.dilation % across.stride) for level, tap in lasts[-1]})
         slots = sides * (buffer // across.stride + (across.extent + 2) * lanes_tile)
+    elif across and across.bins is not None:
+        slots = 2 * buffer
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
@@ -402,7 +412,7 @@ def _fill(rows: list[Axis], windows: list[int], planes: int, budget: int) -> int
 
 def _alone(axis: Axis) -> bool:
     """Whether windows are of one cell each: an axis that is there for the kernel only."""
-    return axis.kernel == axis.stride == 1 and axis.low == axis.high == 0
+    return axis.kernel == axis.stride == 1 and axis.low == axis.high == 0 and axis.bins is None
 
 
 def _side_by_side(axis: Axis) -> bool:
@@ -418,7 +428,7 @@ def _stream(
 ) -> tuple[list[int], list[int], int, int] | None:
     """Return a tile of streamed windows as (rings, windows, planes, lanes), or None if they are better merged whole."""
     *others, run = rows
-    if not _large(rows, programs):
+    if across.bins is not None or not _large(rows, programs):
         return None
     rings = _rings(run, *programs[len(rows) - 1])
     lanes_tile = lanes if lanes < WIDE else min(lanes, max(16, 64 // width))
@@ -471,6 +481,8 @@ def _program(axis: Axis, gather: float, request: Request) -> Program:
 
     A rung costs about 4.5 loads per cell; a last merge one per window, or `gather` where it takes single cells.
     """
+    if axis.bins is not None:
+        return 0, []
     best = None
     level = 0
     most = BATCH if request.idempotent else CHAIN
@@ -513,6 +525,8 @@ def _folds(axis: Axis) -> int:
 
     One for a few taps up to three cells apart; block windows of many are made by two and by three.
     """
+    if axis.bins is not None:
+        return 0
     if axis.stride <= 3 and axis.kernel <= DIRECT and 1 in (axis.stride, axis.dilation):
         return 1
     if axis.dilation != 1 or axis.kernel != axis.stride:
@@ -540,9 +554,13 @@ def _large(rows: list[Axis], programs: list[Program]) -> bool:
 
 def _columns(axis: Axis, lanes: int) -> int:
     """Windows of a tile along the rows."""
-    if axis.cells(axis.count) * lanes <= 2 * ROW:
+    if axis.bins is None and axis.cells(axis.count) * lanes <= 2 * ROW:
         return axis.count
     fit = max(ROW // lanes, 4 * axis.extent)
+    if axis.bins is not None:
+        if max(axis.size, axis.count) * lanes <= 2 * ROW:
+            return axis.count
+        return even(axis.count, max(1, min(fit, (fit - axis.extent) * axis.count // axis.size)))
     return even(axis.count, max(1, (fit - axis.extent) // axis.stride + 1))
 
 
@@ -555,6 +573,8 @@ def even(count: int, most: int) -> int:
 def _pitch(axis: Axis, windows: int) -> int:
     """Cells of a tile's row, up to a whole number of strides unless that is far."""
     cells = axis.cells(windows)
+    if axis.bins is not None:
+        return max(cells, windows)  # there may be more of them than cells
     return cells if axis.stride > cells else -(-cells // axis.stride) * axis.stride
 
 

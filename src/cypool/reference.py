@@ -18,9 +18,18 @@ from typing import NamedTuple
 import numpy as np
 
 __all__ = [
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_grad",
+    "adaptive_max_pool",
+    "adaptive_max_pool_grad",
+    "adaptive_min_pool",
+    "adaptive_min_pool_grad",
     "avg_pool",
     "avg_pool_grad",
+    "global_avg_pool",
     "global_lp_pool",
+    "global_max_pool",
+    "global_min_pool",
     "logsumexp_pool",
     "logsumexp_pool_grad",
     "lp_pool",
@@ -37,6 +46,8 @@ __all__ = [
     "power_mean_pool_grad",
     "soft_pool",
     "soft_pool_grad",
+    "spatial_pyramid_pool",
+    "spatial_pyramid_pool_grad",
     "stochastic_pool",
     "stochastic_pool_expectation",
     "stochastic_pool_expectation_grad",
@@ -106,6 +117,85 @@ def sum_pool(x, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, c
     return _accumulate(x, plan, total, dtype, nan_policy, where, min_count, fill_value, out)
 
 
+def adaptive_max_pool(x, output_size, *, axis=None, return_indices=False, nan_policy="propagate", where=None,
+                      min_count=1, fill_value=None, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = max(x[c] for c in bin(o))``; offsets of "window" indices count in the largest bin."""
+    return _extreme(x, lambda shape: _Bins(shape, output_size, axis), operator.gt, return_indices, nan_policy, where,
+                    min_count, fill_value, out)  # fmt: skip
+
+
+def adaptive_min_pool(x, output_size, *, axis=None, return_indices=False, nan_policy="propagate", where=None,
+                      min_count=1, fill_value=None, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = min(x[c] for c in bin(o))``; offsets of "window" indices count in the largest bin."""
+    return _extreme(x, lambda shape: _Bins(shape, output_size, axis), operator.lt, return_indices, nan_policy, where,
+                    min_count, fill_value, out)  # fmt: skip
+
+
+def adaptive_avg_pool(x, output_size, *, axis=None, dtype=None, nan_policy="propagate", where=None, min_count=1,
+                      fill_value=None, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = sum(x[c] for c in bin(o)) / how many these are``, rounded as in `avg_pool`."""
+    x = _array(x, "adaptive_avg_pool")
+    plan = _Bins(x.shape, output_size, axis)
+    dtype = _result_dtype(x.dtype, dtype, np.dtype(np.float64))
+
+    def mean(values, window, absent):
+        if not values:
+            return None
+        return round(Fraction(sum(values), len(values))) if _is_integer(dtype) else _exact_sum(values) / len(values)
+
+    return _accumulate(x, plan, mean, dtype, nan_policy, where, min_count, fill_value, out)
+
+
+def global_max_pool(x, *, axis=None, keepdims=True, **options):
+    """``max(x[c] for all c)`` along the axes, all but the first two if there are three or more; options of max_pool."""
+    return _whole(adaptive_max_pool, x, axis, keepdims, options)
+
+
+def global_min_pool(x, *, axis=None, keepdims=True, **options):
+    """``min(x[c] for all c)`` along the axes."""
+    return _whole(adaptive_min_pool, x, axis, keepdims, options)
+
+
+def global_avg_pool(x, *, axis=None, keepdims=True, **options):
+    """``sum(x[c] for all c) / how many they are`` along the axes."""
+    return _whole(adaptive_avg_pool, x, axis, keepdims, options)
+
+
+def _whole(pool, x, axis, keepdims, options):
+    x = np.asanyarray(x)
+    if axis is None:
+        axis = tuple(range(2 if x.ndim >= 3 else 0, x.ndim))
+    result = pool(x, 1, axis=axis, **options)
+    if keepdims:
+        return result
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    return tuple(a.squeeze(axes) for a in result) if isinstance(result, tuple) else result.squeeze(axes)
+
+
+def spatial_pyramid_pool(x, levels=(1, 2, 4), *, op="max", axis=None, return_indices=False, out=None, num_threads=None):
+    """The adaptive pools of all levels, each with its bins in row-major order, one after the other."""
+    x = _array(x, "spatial_pyramid_pool")
+    axes = _pyramid_axes(axis, x.ndim)
+    pool = {"max": adaptive_max_pool, "avg": adaptive_avg_pool}[op]
+    pooled = [pool(x, bins, axis=axes, **({"return_indices": True} if op == "max" else {})) for bins in levels]
+    rows = [[_bins_last(a, axes) for a in (p if op == "max" else (p,))] for p in pooled]
+    result = [np.concatenate(row, axis=-1) for row in zip(*rows, strict=True)]
+    y = _deliver(result[0], result[0], out)
+    return (y, result[1]) if return_indices else y
+
+
+def _pyramid_axes(axis, ndim):
+    axis = range(2 if ndim >= 3 else 0, ndim) if axis is None else axis if isinstance(axis, tuple | list) else [axis]
+    return tuple(a % ndim for a in axis)
+
+
+def _bins_last(y, axes):
+    kept = [a for a in range(y.ndim) if a not in axes]
+    return np.ascontiguousarray(y.transpose(*kept, *axes)).reshape(
+        [*(y.shape[a] for a in kept), math.prod(y.shape[a] for a in axes)]
+    )
+
+
 def output_shape(shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False):
     """The shape a pool of an array of this `shape` would return."""
     return _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode).output_shape
@@ -114,13 +204,51 @@ def output_shape(shape, kernel_size, stride=None, padding=0, dilation=1, *, axis
 # -------------------------------------------------------------------------------------------- gradients
 
 
+def spatial_pyramid_pool_grad(grad, indices, shape, levels=(1, 2, 4), *, op="max", axis=None, out=None,
+                              num_threads=None):  # fmt: skip
+    """``g[c] =`` the sum of the gradients of all levels."""
+    axes = _pyramid_axes(axis, len(shape))
+    result = np.zeros(shape, np.result_type(grad.dtype, np.float64))
+    first = 0
+    for bins in levels:
+        plan = _Bins(shape, bins, axes)
+        cells = slice(first, first + math.prod(plan.outs))
+        first = cells.stop
+        asked = [
+            plan.pooled_back(a[..., cells].reshape(plan.kept + plan.outs)) for a in (grad, indices) if a is not None
+        ]
+        gradient = adaptive_max_pool_grad if op == "max" else adaptive_avg_pool_grad
+        result += gradient(*asked, shape, bins, axis=axes)
+    return _deliver(result.astype(grad.dtype), result, out)
+
+
+def adaptive_max_pool_grad(grad, indices, shape, output_size, *, axis=None, out=None, num_threads=None):
+    """``g[c] = sum(grad[o] for o if indices[o] names c)``, for an input of this `shape`."""
+    return _follow(grad, indices, _Bins(shape, output_size, axis), out)
+
+
+adaptive_min_pool_grad = adaptive_max_pool_grad
+
+
+def adaptive_avg_pool_grad(grad, shape, output_size, *, axis=None, out=None, num_threads=None):
+    """``g[c] = sum(grad[o] / how many cells bin(o) has, for o if bin(o) holds c)``."""
+    plan = _Bins(shape, output_size, axis)
+    grad = _matching(grad, "grad", plan.output_shape)
+    return _scatter(grad, plan, lambda kept, o, window, g: [(c, g / len(window.cells)) for c in window.cells], out)
+
+
 def max_pool_grad(grad, indices, shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
                   ceil_mode=False, out=None, num_threads=None):  # fmt: skip
     """``g[c] = sum(grad[o] for o if indices[o] names c)``, for an input of this `shape`."""
-    plan = _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
+    return _follow(grad, indices, _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode), out)
+
+
+min_pool_grad = max_pool_grad  # the indices already say which cell won
+
+
+def _follow(grad, indices, plan, out):
     grad = _matching(grad, "grad", plan.output_shape)
     indices = _matching(indices, "indices", plan.output_shape)
-
     asked = plan.pooled_last(indices)
 
     def share(kept, o, window, g):
@@ -128,9 +256,6 @@ def max_pool_grad(grad, indices, shape, kernel_size, stride=None, padding=0, dil
         return [] if cell is None else [(cell, g)]
 
     return _scatter(grad, plan, share, out)
-
-
-min_pool_grad = max_pool_grad  # the indices already say which cell won
 
 
 def avg_pool_grad(grad, shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
@@ -456,7 +581,7 @@ def _extreme(x, window, better, return_indices, nan_policy, where, min_count, fi
         raise TypeError(f"max_pool and min_pool need an order, which {x.dtype} has not; pool abs(x) instead")
     if return_indices not in (False, True, "window"):
         raise ValueError(f'return_indices must be False, True or "window", got {return_indices!r}')
-    plan = _Plan(x.shape, *window)
+    plan = window(x.shape) if callable(window) else _Plan(x.shape, *window)
     valid = _valid_cells(where, plan, x, nan_policy)
     nothing = _nothing(x.dtype, where, min_count, fill_value)
     result = np.empty(plan.kept + plan.outs, x.dtype)
@@ -604,6 +729,9 @@ class _Plan:
             for i in range(out):
                 if not _taps(i, rule).cells:
                     raise ValueError(f"window {i} along axis {rule[0]} touches no real cell {self.describe()}")
+        self._finish()
+
+    def _finish(self):
         by_axis = dict(zip(self.axes, self.outs, strict=True))
         self.output_shape = tuple(by_axis.get(a, n) for a, n in enumerate(self.shape))
         cells = math.prod(self.kernels)
@@ -615,7 +743,7 @@ class _Plan:
         windows = [_Window([0], [0], 1)]
         for rule, out in zip(self.rules, self.outs, strict=True):
             _, n, kernel, *_ = rule
-            along = [_taps(i, rule) for i in range(out)]
+            along = [self.taps(i, rule) for i in range(out)]
             windows = [
                 _Window(
                     [c * n + d for c in w.cells for d in v.cells],
@@ -626,6 +754,10 @@ class _Plan:
                 for v in along
             ]
         return windows
+
+    def taps(self, i, rule):
+        """Window `i` along one axis."""
+        return _taps(i, rule)
 
     def pooled_last(self, x):
         """`x` with the pooled axes last, in the order of `axis`."""
@@ -638,6 +770,37 @@ class _Plan:
         names = "axis", "size", "kernel_size", "stride", "padding", "dilation"
         rules = ("; ".join(f"{name} {value}" for name, value in zip(names, rule, strict=True)) for rule in self.rules)
         return "(" + ", ".join(f"[{rule}]" for rule in rules) + ")"
+
+
+class _Bins(_Plan):
+    """So many bins along each axis: bin i of n cells in o bins is [floor(i n / o), ceil((i + 1) n / o))."""
+
+    def __init__(self, shape, output_size, axis):
+        self.shape = tuple(_integer("shape", n, least=0) for n in shape)
+        self.axes = _axes(axis, output_size, len(self.shape))
+        self.sizes = tuple(self.shape[a] for a in self.axes)
+        self.kept = tuple(n for a, n in enumerate(self.shape) if a not in self.axes)
+        asked = output_size if isinstance(output_size, tuple | list) else [output_size] * len(self.axes)
+        asked = [n if o is None else o for n, o in zip(self.sizes, asked, strict=True)]
+        self.outs = _per_axis("output_size", asked, len(self.axes), least=1)
+        if 0 in self.sizes:
+            raise ValueError(
+                f"output_size {output_size!r} asks for bins of axes of sizes {self.sizes}, one without cells"
+            )
+        self.bins = {
+            a: [range(math.floor(Fraction(i * n, o)), math.ceil(Fraction((i + 1) * n, o))) for i in range(o)]
+            for a, n, o in zip(self.axes, self.sizes, self.outs, strict=True)
+        }
+        self.kernels = tuple(max(map(len, self.bins[a])) for a in self.axes)
+        self.rules = list(zip(self.axes, self.sizes, self.kernels, strict=True))
+        self._finish()
+
+    def taps(self, i, rule):
+        cells = self.bins[rule[0]][i]
+        return _Window(list(cells), list(range(len(cells))), len(cells))
+
+    def describe(self):
+        return f"({self.outs} bins of {self.sizes} cells)"
 
 
 def _taps(i, rule):

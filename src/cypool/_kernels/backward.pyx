@@ -69,6 +69,7 @@ cdef struct Axis:
     Py_ssize_t first, last      # the windows q + first .. q + last reach cells of q
     Py_ssize_t whole_first, whole_last  # the windows whole_first .. whole_last - 1 lie inside
     Py_ssize_t tile             # how many q make a tile; cells for SCATTER, windows for TAKE and PUT
+    Py_ssize_t bins             # as in job.pxd; of SCATTER and TAKE only
 
 cdef struct Outer:
     Py_ssize_t size
@@ -407,6 +408,27 @@ cdef bint _edges_known(const Job* job, Tile* tile, const Py_ssize_t* index, Py_s
     return True
 
 
+cdef inline const Py_ssize_t* _bin(const Axis* axis, Py_ssize_t window) noexcept nogil:
+    """Return where the table has the first cell of a window and the one past its last."""
+    return <const Py_ssize_t*>axis + axis.bins + 2 * window
+
+
+cdef void _windows_over(const Axis* axis, Py_ssize_t* first, Py_ssize_t* last) noexcept nogil:
+    """Turn the cells `first`..`last` - 1 into the windows that may have one of them."""
+    cdef Py_ssize_t begin = first[0]
+    cdef Py_ssize_t end = last[0]
+    if axis.bins:
+        first[0] = 0
+        while first[0] < axis.count and _bin(axis, first[0])[1] <= begin:
+            first[0] += 1
+        last[0] = first[0]
+        while last[0] < axis.count and _bin(axis, last[0])[0] < end:
+            last[0] += 1
+    else:
+        first[0] = max(_ceil(begin + axis.low - (axis.kernel - 1) * axis.dilation, axis.stride), 0)
+        last[0] = min(_floor(end - 1 + axis.low, axis.stride) + 1, axis.count)
+
+
 cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py_ssize_t* cell) noexcept nogil:
     """Find the cell that an index of window `o` names; False if it is not one that it may name."""
     cdef const Axis* axis
@@ -415,7 +437,7 @@ cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py
         return False
     for a in range(job.head.n_axes):
         axis = &job.axes[a]
-        start = o[a] * axis.stride - axis.low
+        start = _bin(axis, o[a])[0] if axis.bins else o[a] * axis.stride - axis.low
         if job.head.flat:
             cell[a] = <Py_ssize_t>(<size_t>index // <size_t>axis.base % <size_t>axis.size)
             away = cell[a] - start
@@ -427,6 +449,8 @@ cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py
             cell[a] = start + <Py_ssize_t>(<size_t>index // <size_t>axis.code % <size_t>axis.kernel) * axis.dilation
             if cell[a] < 0 or cell[a] >= axis.size:
                 return False
+        if axis.bins and cell[a] >= _bin(axis, o[a])[1]:
+            return False
     return True
 
 
@@ -661,8 +685,7 @@ cdef int _visit(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g
         axis = &job.axes[a]
         low[a], high[a] = tile.first[a], tile.first[a] + tile.count[a]
         if head.mode == SCATTER:
-            low[a] = max(_ceil(low[a] + axis.low - (axis.kernel - 1) * axis.dilation, axis.stride), 0)
-            high[a] = min(_floor(high[a] - 1 + axis.low, axis.stride) + 1, axis.count)
+            _windows_over(axis, &low[a], &high[a])
         index[a] = low[a]
     for p in range(tile.planes):
         if head.mode == SCATTER:

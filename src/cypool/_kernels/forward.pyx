@@ -36,6 +36,8 @@ from cypool._kernels.rows cimport flags_of, paired
 cdef enum:
     MAX_AXES = 64
     BATCH = 64          # taps merged by one call of `combine`
+    CHAIN = 32          # cells of a bin merged by one: a sum of so many is rounded at most 10 times
+    FEW_ROWS = 3        # of few lanes: not worth turning
     LEVELS = 32         # of partial results in a cascade: 2**32 batches
     ALIGNMENT = 64      # bytes
     LONG_RUN = 256      # elements: rows as long as this are merged one by one
@@ -243,8 +245,8 @@ cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
 cdef void _columns(const Axis* axis, Tile* tile, Py_ssize_t column, Py_ssize_t columns) noexcept nogil:
     """Let a tile have so many windows along the rows, and find the cells under them."""
     tile.column, tile.columns = column, columns
-    tile.start = column * axis.stride - axis.low
-    tile.cells = (columns - 1) * axis.stride + _extent(axis)
+    tile.start = _start(axis, column)
+    tile.cells = _span(axis, column, columns)
     tile.begin = max(-tile.start, 0)
     tile.stop = min(tile.cells, axis.size - tile.start)
     if tile.cells >= axis.stride:
@@ -306,9 +308,30 @@ cdef inline Py_ssize_t _extent(const Axis* axis) noexcept nogil:
     return axis.dilation * (axis.kernel - 1) + 1
 
 
+cdef inline const Py_ssize_t* _bin(const Axis* axis, Py_ssize_t window) noexcept nogil:
+    """Return where the table has the first cell of a window and the one past its last."""
+    return <const Py_ssize_t*>axis + axis.bins + 2 * window
+
+
+cdef inline Py_ssize_t _start(const Axis* axis, Py_ssize_t window) noexcept nogil:
+    """Return the cell under a window's first tap; in the padding, if it is negative."""
+    return _bin(axis, window)[0] if axis.bins else window * axis.stride - axis.low
+
+
+cdef inline Py_ssize_t _span(const Axis* axis, Py_ssize_t first, Py_ssize_t windows) noexcept nogil:
+    """Return how many cells there are from the first tap of window `first` to the last of so many windows."""
+    if axis.bins:
+        return _bin(axis, first + windows - 1)[1] - _bin(axis, first)[0]
+    return (windows - 1) * axis.stride + _extent(axis)
+
+
 cdef inline void _taps(const Axis* axis, Py_ssize_t window, Py_ssize_t low, Py_ssize_t high, Py_ssize_t* first,
                        Py_ssize_t* last) noexcept nogil:
     """The taps `first`..`last` - 1 of a window lie in the cells [-low, size + high)."""
+    if axis.bins:
+        first[0] = 0
+        last[0] = _bin(axis, window)[1] - _bin(axis, window)[0]
+        return
     cdef Py_ssize_t start = window * axis.stride - axis.low
     cdef Py_ssize_t d = axis.dilation
     first[0] = (-low - start + d - 1) // d if start < -low else 0
@@ -375,7 +398,7 @@ cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* 
         while w < tile.count[last]:
             _taps(run, tile.first[last] + w, 0, 0, &low[last], &high[last])
             rows = 1
-            if low[last] == 0 and high[last] == run.kernel:
+            if low[last] == 0 and high[last] == run.kernel and not run.bins:
                 # Whole windows follow until one would end past the axis.
                 whole = (run.size - _extent(run) + run.low) // run.stride + 1
                 rows = min(whole - tile.first[last], tile.count[last]) - w
@@ -431,7 +454,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
     for a in range(head.n_rows):
         total *= high[a] - low[a]
         tap[a] = low[a]
-        base = (tile.first[a] + (w if a == last else index[a])) * job.rows[a].stride - job.rows[a].low
+        base = _start(&job.rows[a], tile.first[a] + (w if a == last else index[a]))
         offset += (base + low[a] * job.rows[a].dilation) * strides[a]
         code += low[a] * job.rows[a].code
         mark += (base + low[a] * job.rows[a].dilation) * job.rows[a].strides[<int>MASK]
@@ -589,7 +612,7 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssiz
     cdef Py_ssize_t index[MAX_AXES]
     cdef Py_ssize_t low[MAX_AXES]
     cdef Py_ssize_t high[MAX_AXES]
-    cdef Py_ssize_t a, start, from_x, from_mask, to
+    cdef Py_ssize_t a, start, cells, from_x, from_mask, to
     cdef Py_ssize_t origin = 0
     cdef Py_ssize_t inner = width
     cdef Py_ssize_t length = tile.stop - tile.begin
@@ -597,11 +620,12 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssiz
     for a in range(n_axes - 1, -1, -1):
         axis = &job.rows[a]
         strides[a] = inner
-        start = tile.first[a] * axis.stride - axis.low
+        start = _start(axis, tile.first[a])
+        cells = _span(axis, tile.first[a], tile.count[a])
         origin -= start * inner
         low[a] = index[a] = max(start, 0)
-        high[a] = min(start + (tile.count[a] - 1) * axis.stride + _extent(axis), axis.size)
-        inner *= (tile.count[a] - 1) * axis.stride + _extent(axis)
+        high[a] = min(start + cells, axis.size)
+        inner *= cells
         if low[a] >= high[a]:
             return origin
     if head.has_across:
@@ -637,7 +661,7 @@ cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted
     cdef Py_ssize_t last = job.head.n_rows - 1
     cdef const Axis* run = &job.rows[last]
     cdef Py_ssize_t first = tile.first[last]
-    cdef Py_ssize_t cells = _cells_of(run, tile.count[last])
+    cdef Py_ssize_t cells = _span(run, first, tile.count[last])
     cdef Py_ssize_t cell, pitch
     cdef char* to
     cdef char* counts = NULL
@@ -739,20 +763,16 @@ cdef void _slab(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t cel
     cdef Py_ssize_t outer = tile.planes
     cdef char* block = tile.buffers
     for a in range(last):
-        box *= _cells_of(&job.rows[a], tile.count[a])
+        box *= _span(&job.rows[a], tile.first[a], tile.count[a])
     for p in range(tile.planes):
         _stage(job, tile, x, tile.plane_x[p] + cell * run.strides[<int>X],
                tile.plane_mask[p] + cell * run.strides[<int>MASK], last, block + p * box * job.lane_bytes,
                tile.cells * tile.lanes, tile.begin * tile.lanes, strides)
     for a in range(last):
-        block = _pass(job, tile, &job.rows[a], block, outer, _cells_of(&job.rows[a], tile.count[a]), tile.count[a],
-                      strides[a], _other(job, tile, block), tile.count[a] * strides[a])
+        block = _pass(job, tile, &job.rows[a], block, outer, _span(&job.rows[a], tile.first[a], tile.count[a]),
+                      tile.count[a], strides[a], _other(job, tile, block), tile.count[a] * strides[a])
         outer *= tile.count[a]
     _across(job, tile, block, out)
-
-
-cdef inline Py_ssize_t _cells_of(const Axis* axis, Py_ssize_t windows) noexcept nogil:
-    return (windows - 1) * axis.stride + _extent(axis)
 
 
 # --- one axis of a block in scratch -----------------------------------------------------------------------------
@@ -874,7 +894,7 @@ cdef void _edge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y
 cdef inline bint _one_by_one(const Job* job, Tile* tile) noexcept nogil:
     """Whether rows are merged one by one, and not in one run over all of them."""
     return (tile.columns * tile.lanes >= LONG_RUN or tile.planes * tile.rows == 1
-            or tile.cells < job.across.stride)
+            or tile.cells < job.across.stride or job.across.bins != 0)
 
 
 cdef inline Py_ssize_t _across_pitch(const Job* job, Tile* tile) noexcept nogil:
@@ -909,6 +929,8 @@ cdef char* _pass(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
     cdef Py_ssize_t taps_below = 1
     cdef Py_ssize_t reach
     cdef Py_ssize_t length = outer * cells * inner
+    if axis.bins:
+        return _bins(job, tile, axis, block, outer, cells, windows, inner, out, out_step)
     cdef char* below = block
     cdef char* rung
     for level in range(axis.levels):
@@ -1004,6 +1026,91 @@ cdef void _split(const Job* job, Tile* tile, const Axis* axis, char* out, char* 
     job.steps.combine(out, 0, tile.slots, 0, side, codes, n, 1, windows * inner, tile.gap, tile.gap, more, NULL)
 
 
+# --- windows along the rows that only the table knows -----------------------------------------------------------
+
+cdef char* _bins(const Job* job, Tile* tile, const Axis* axis, char* block, Py_ssize_t outer, Py_ssize_t cells,
+                 Py_ssize_t windows, Py_ssize_t inner, char* out, Py_ssize_t out_step) noexcept nogil:
+    """As `_pass`, for windows of a table. Codes of flat indices count from the tile's first cell.
+
+    Rows of few lanes are turned, so that one window's cells lie side by side for all of them: a vector of rows.
+    """
+    cdef Py_ssize_t bytes = job.lane_bytes
+    cdef bint turned = inner < WIDE_LANES and outer > FEW_ROWS
+    cdef char* side = tile.slots
+    cdef char* done = tile.slots + job.head.buffer * bytes
+    cdef Py_ssize_t pitch = outer * inner
+    cdef Py_ssize_t o, w, c, start, n
+    if axis.kernel > CHAIN:
+        for o in range(outer):
+            for w in range(windows):
+                start, n = _start(axis, tile.column + w) - tile.start, _span(axis, tile.column + w, 1)
+                _shrink(job, tile, axis, block + (o * cells + start) * inner * bytes, start * axis.base, n, inner,
+                        out + (o * out_step + w * inner) * bytes)
+        return out
+    if turned:
+        for c in range(cells):
+            _side_by_side(job, tile, side + c * pitch * bytes, block + c * inner * bytes, outer, cells * inner, inner)
+    for w in range(windows):
+        start, n = _start(axis, tile.column + w) - tile.start, _span(axis, tile.column + w, 1)
+        if turned:
+            _merge_bin(job, tile, axis, done + w * pitch * bytes, 0, side + start * pitch * bytes, 0, pitch,
+                       start * axis.base, n, 1, pitch)
+        else:
+            _merge_bin(job, tile, axis, out + w * inner * bytes, out_step, block + start * inner * bytes,
+                       cells * inner, inner, start * axis.base, n, outer, inner)
+    if turned:
+        for o in range(outer):
+            _side_by_side(job, tile, out + o * out_step * bytes, done + o * inner * bytes, windows, pitch, inner)
+    return out
+
+
+cdef inline void _merge_bin(const Job* job, Tile* tile, const Axis* axis, char* out, Py_ssize_t out_step, char* src,
+                            Py_ssize_t src_step, Py_ssize_t cell, Py_ssize_t code, Py_ssize_t n, Py_ssize_t rows,
+                            Py_ssize_t length) noexcept nogil:
+    """out[r, j] = the merged src[r, t * cell + j] for t < n <= CHAIN; the first has this code."""
+    cdef Py_ssize_t taps[CHAIN]
+    cdef Py_ssize_t codes[CHAIN]
+    cdef Py_ssize_t t
+    for t in range(n):
+        taps[t] = t * cell
+        codes[t] = code + t * axis.code
+    job.steps.combine(out, out_step, src, src_step, taps, codes, n, rows, length, tile.gap, tile.gap, False, NULL)
+
+
+cdef void _shrink(const Job* job, Tile* tile, const Axis* axis, char* src, Py_ssize_t code, Py_ssize_t n,
+                  Py_ssize_t inner, char* out) noexcept nogil:
+    """Merge `n` cells that follow each other: CHAIN parts of them become one, until it is a single cell.
+
+    A sum is rounded no more than twice for each doubling of n.
+    """
+    cdef Py_ssize_t taps[CHAIN]
+    cdef Py_ssize_t codes[CHAIN]
+    cdef Py_ssize_t t, part, parts, rest
+    cdef char* to = tile.slots
+    while n > CHAIN:
+        part = (n + CHAIN - 1) // CHAIN
+        parts = (n + part - 1) // part
+        rest = n - (parts - 1) * part       # cells of the last one
+        for t in range(parts):
+            taps[t] = t * part * inner
+            codes[t] = t * part * axis.code
+        job.steps.combine(to, 0, src, 0, taps, codes, parts, 1, rest * inner, tile.gap, tile.gap, False, NULL)
+        if rest < part:
+            job.steps.combine(to + rest * inner * job.lane_bytes, 0, src + rest * inner * job.lane_bytes, 0, taps,
+                              codes, parts - 1, 1, (part - rest) * inner, tile.gap, tile.gap, False, NULL)
+        src, n = to, part
+        to = tile.slots + (job.head.buffer * job.lane_bytes if to == tile.slots else 0)
+    _merge_bin(job, tile, axis, out, 0, src, 0, inner, code, n, 1, inner)
+
+
+cdef inline void _side_by_side(const Job* job, Tile* tile, char* out, const char* src, Py_ssize_t length,
+                               Py_ssize_t step, Py_ssize_t lanes) noexcept nogil:
+    """Copy every group of lanes, with their codes."""
+    job.steps.split(out, src, length, step, lanes)
+    if tile.gap:
+        job.steps.split(out + tile.gap, src + tile.gap, length, step, lanes)
+
+
 # --- store ------------------------------------------------------------------------------------------------------
 
 cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint8_t[::1] y,
@@ -1053,10 +1160,11 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
                     outer_count *= _count(&job.rows[a], index[a], head.padded)
             if head.indices:
                 to_z = _plane(job, Z, tile.plane + p) + tile.column * z_step + tile.lane * head.lane_strides[<int>Z]
-                base = (tile.column * axis.stride - axis.low) * axis.base if head.has_across else 0
+                base = tile.start * axis.base if head.has_across else 0
                 for a in range(head.n_rows):
                     to_z += index[a] * job.rows[a].strides[<int>Z]
-                    base += (index[a] * job.rows[a].stride - job.rows[a].low) * job.rows[a].base
+                    if a < last:
+                        base += _start(&job.rows[a], index[a]) * job.rows[a].base
             if copied:
                 job.steps.copy(_row(job, tile, y, to_y + (rows - 1) * run.strides[<int>Y], y_step)
                                - (rows - 1) * run.strides[<int>Y] * job.y_bytes, run.strides[<int>Y], block, pitch,
@@ -1070,8 +1178,8 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
                 if head.indices:
                     job.steps.store_codes(<char*>&z[(to_z + r * run.strides[<int>Z]) * job.z_bytes], z_step,
                                           head.lane_strides[<int>Z], block + r * pitch * bytes + tile.gap, tile.columns,
-                                          tile.lanes, base + r * run.stride * run.base,
-                                          axis.stride * axis.base if head.has_across else 0)
+                                          tile.lanes, base + _start(run, index[last] + r) * run.base,
+                                          axis.stride * axis.base if head.has_across and not axis.bins else 0)
             block += rows * pitch * bytes
             a = last - 1
             while a >= 0:
@@ -1109,12 +1217,12 @@ cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts
         while True:
             to_y = _plane(job, Y, tile.plane + p) + tile.column * y_step + tile.lane * head.lane_strides[<int>Y]
             to_z = _plane(job, Z, tile.plane + p) + tile.column * z_step + tile.lane * head.lane_strides[<int>Z]
-            base = (tile.column * axis.stride - axis.low) * axis.base if head.has_across else 0
+            base = tile.start * axis.base if head.has_across else 0
             inside = counted = 1
             for a in range(head.n_rows):
                 to_y += index[a] * job.rows[a].strides[<int>Y]
                 to_z += index[a] * job.rows[a].strides[<int>Z]
-                base += (index[a] * job.rows[a].stride - job.rows[a].low) * job.rows[a].base
+                base += _start(&job.rows[a], index[a]) * job.rows[a].base
                 inside *= _count(&job.rows[a], index[a], False)
                 counted *= _count(&job.rows[a], index[a], head.padded)
             # Cells of padding that count in the average of a window.
@@ -1149,7 +1257,7 @@ cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts
             if head.indices:
                 to = <char*>&z[to_z * job.z_bytes]
                 job.steps.store_codes(to, z_step, head.lane_strides[<int>Z], block + tile.gap, tile.columns, tile.lanes,
-                                      base, axis.stride * axis.base if head.has_across else 0)
+                                      base, axis.stride * axis.base if head.has_across and not axis.bins else 0)
                 if not enough:
                     job.steps.patch_z(to, z_step, head.lane_strides[<int>Z], &NONE, tile.enough, tile.columns,
                                       tile.lanes)

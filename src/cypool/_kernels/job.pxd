@@ -47,6 +47,7 @@ cdef struct Axis:
     Py_ssize_t n_last       # merges after the ladder,
     Py_ssize_t last         # as (level, tap) pairs: where they stand in the table, before the length of each ring
     Py_ssize_t folds        # calls of `across` that make the window, where that is possible
+    Py_ssize_t bins         # how far behind it its windows stand as [start, stop), where stride does not say it; or 0
 
 # A run of axes that are not pooled, merged into one.
 cdef struct Outer:
