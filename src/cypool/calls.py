@@ -263,7 +263,9 @@ def _in_turn(
     The result has room for the cells of an axis that has as many windows. Streamed, a window is written when its last
     cell has been read, and that lies at or past the window's own place. None if no axis is like that.
     """
-    if request.indices or request.gaps or not request.x_type == request.lane_type == request.y_type:
+    if request.indices or request.gaps or any(w.bins is not None for w in found):
+        return None
+    if not request.x_type == request.lane_type == request.y_type:
         return None
     x, y, *rest = strides
     for last in found:
