@@ -71,7 +71,7 @@ def by_torch():
 
 
 def by_onnx():
-    operators = ("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")
+    operators = ("MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool")
     return {name: lambda name=name, **attributes: run_node(name, x, ["y"], attributes)[0] for name in operators}
 
 
