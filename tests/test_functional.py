@@ -6,6 +6,7 @@ Without torch the specification says what is to be expected, of the cases that a
 import importlib
 import inspect
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ REFUSED = ("bool", "uint16", "uint32", "uint64", "complex64", "datetime64[s]", "
 NAMES = [f"{op}_pool{n}d" for op in ("max", "avg") for n in (1, 2, 3)]
 LP = [f"lp_pool{n}d" for n in (1, 2, 3)]
 UNPOOL = [f"max_unpool{n}d" for n in (1, 2, 3)]
+ADAPTIVE = [f"adaptive_{op}_pool{n}d" for op in ("avg", "max") for n in (1, 2, 3)]
 
 
 def axes_of(name):
@@ -324,6 +326,60 @@ def test_unpool_refusals(oracle):
             getattr(F, name)(x, z, 2, None, 3)
 
 
+# ---------------------------------------------------------------------------------------- adaptive pools
+
+
+def last_nan(n, x, y, indices, pool):
+    """The indices, those of the last NaN where a window has one."""
+    places = np.arange(np.prod(x.shape[-n:])).reshape(x.shape[-n:])
+    return np.where(np.isnan(y), pool(np.where(np.isnan(x), places, -1)), indices)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@batched
+def test_adaptive(oracle, n, lead):
+    shape = *lead, *(7, 6, 5)[:n]
+    axis = tuple(range(-n, 0))
+    for dtype, size in itertools.product(FLOATS, (1, 3, 9, (4, 5, 3)[:n], ((None, 2, 3) if n > 1 else (2,))[:n])):
+        x = ordered(shape, dtype)
+        full = tuple(
+            x.shape[a] if o is None else o for a, o in zip(axis, np.broadcast_to(size, n).tolist(), strict=True)
+        )
+        name = f"adaptive_max_pool{n}d"
+        if isinstance(oracle, Torch):
+            want = oracle(name, x, size, return_indices=True)
+        else:
+            pool = partial(reference.adaptive_max_pool, output_size=full, axis=axis)
+            y, indices = pool(x, return_indices=True)
+            want = y, last_nan(n, x, y, indices, pool)
+        got = getattr(F, name)(x, size, return_indices=True)
+        for a, b in zip(got, want, strict=True):
+            assert_same(a, b)
+        assert_same_numbers(getattr(F, name)(x, size), want[0])
+        x = finite(shape, dtype)
+        name = f"adaptive_avg_pool{n}d"
+        if isinstance(oracle, Torch):
+            # PyTorch adds up bfloat16 in three dimensions as such.
+            want = oracle(name, x.astype(np.float64), size).astype(x.dtype) if n == 3 else oracle(name, x, size)
+        else:
+            want = reference.adaptive_avg_pool(x, full, axis=axis)
+        bound = 8 * EPS[dtype] * getattr(F, name)(np.abs(x).astype(np.float64), size)
+        assert_within(getattr(F, name)(x, size), want, bound)
+
+
+def test_adaptive_refusals(oracle):
+    for name in ADAPTIVE:
+        n = axes_of(name)
+        for value in (-1, 2.0, True, None, "2", (), (2,) * 4, (2.0,) * n, *([(2,)] if n > 1 else [(None,), (2, 2)])):
+            refused(oracle, name, ONES[n], value, match="output_size")
+        empty = [] if "avg" in name and n < 3 else [(2, 0) + (6,) * n]
+        for shape in ((6,) * n, (1, 2, 3) + (6,) * n, (2, 3) + (0,) * n, *empty):
+            refused(oracle, name, np.ones(shape, np.float32), 2, match="input")
+        for dtype in (*INTEGERS, "bool", "complex64"):
+            refused(oracle, name, ONES[n].astype(dtype), 2, match=f"input.*{dtype}")
+        assert getattr(F, name)(np.ones((0,) + (6,) * n), 2).shape == (0,) + (2,) * n
+
+
 # ------------------------------------------------------------------------------------------------- names
 
 
@@ -349,7 +405,7 @@ def test_signature(name):
 
 
 def test_names():
-    assert [*F.__all__] == sorted([*NAMES, *LP, *UNPOOL])
+    assert [*F.__all__] == sorted([*NAMES, *LP, *UNPOOL, *ADAPTIVE])
 
 
 # ---------------------------------------------------------------------------------------------- refusals

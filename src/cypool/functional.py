@@ -10,18 +10,21 @@ What PyTorch refuses is refused, as ValueError or TypeError. One thing more is: 
 cell, for which PyTorch makes up -inf and a position outside the array.
 """
 
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from cypool import arrays
+from cypool.adaptive import adaptive_avg_pool, adaptive_max_pool
 from cypool.gaps import has_nan
 from cypool.geometry import flag, integer, sequence
 from cypool.pool import avg_pool, max_pool, sum_pool
 from cypool.unpool import max_unpool
 
-__all__ = [f"{op}{n}d" for op in ("avg_pool", "lp_pool", "max_pool", "max_unpool") for n in (1, 2, 3)]
+_OPS = ("adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "lp_pool", "max_pool", "max_unpool")
+__all__ = [f"{op}{n}d" for op in _OPS for n in (1, 2, 3)]
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _ORDERED = (*_FLOATS, "int8", "int16", "int32", "int64", "uint8")
@@ -447,6 +450,149 @@ def max_unpool3d(
     return _unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
 
+def adaptive_max_pool1d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Return the largest cell of each of a given number of bins of the last axis.
+
+    ``y[i] = max of input[floor(i * n / o) : ceil((i + 1) * n / o)]`` for an axis of n cells and o bins.
+
+    Parameters
+    ----------
+    input : array_like
+        Of shape (C, W) or (N, C, W), where the first axis may be empty: a float dtype; `cypool.adaptive_max_pool`
+        takes others too.
+    output_size : int or sequence of int
+        Bins, at least one; PyTorch makes none as well.
+    return_indices : bool
+        Also return where each maximum was.
+
+    Returns
+    -------
+    y : ndarray
+        The pooled array, of the dtype of `input`.
+    indices : ndarray
+        Only with `return_indices`: as for `max_pool1d`, that of the last NaN included.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `max_pool1d`.
+
+    See Also
+    --------
+    cypool.adaptive_max_pool
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.adaptive_max_pool1d.html
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.adaptive_max_pool1d([[3.0, 1, 4, 1, 5]], 2, return_indices=True)
+    (array([[4., 5.]]), array([[2, 4]]))
+    """
+    return _adaptive_max(1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Return the largest cell of each of a given number of bins of the last two axes.
+
+    Parameters, results and errors are those of `adaptive_max_pool1d`, for an `input` of shape (C, H, W) or
+    (N, C, H, W). `output_size` is an integer or 2 entries, None for as many bins as cells.
+
+    See Also
+    --------
+    adaptive_max_pool1d, cypool.adaptive_max_pool
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.adaptive_max_pool2d([[[3.0, 1, 4], [1, 5, 9]]], (None, 1))
+    array([[[4.],
+            [9.]]])
+    """
+    return _adaptive_max(2, input, output_size, return_indices)
+
+
+def adaptive_max_pool3d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Return the largest cell of each of a given number of bins of the last three axes.
+
+    Parameters, results and errors are those of `adaptive_max_pool1d`, for an `input` of shape (C, D, H, W) or
+    (N, C, D, H, W). `output_size` is an integer or 3 entries, None for as many bins as cells.
+
+    See Also
+    --------
+    adaptive_max_pool1d, cypool.adaptive_max_pool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> F.adaptive_max_pool3d(np.arange(8.0).reshape(1, 2, 2, 2), (1, 1, 2))
+    array([[[[6., 7.]]]])
+    """
+    return _adaptive_max(3, input, output_size, return_indices)
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> np.ndarray:
+    """Return the mean of each of a given number of bins of the last axis.
+
+    ``y[i] = mean of input[floor(i * n / o) : ceil((i + 1) * n / o)]`` for an axis of n cells and o bins. Parameters and
+    errors are those of `adaptive_max_pool1d`; with a batch there may be no channels. The result has the dtype of `input`.
+
+    See Also
+    --------
+    cypool.adaptive_avg_pool
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.adaptive_avg_pool1d([[3.0, 1, 5, 1, 6]], 2)
+    array([[3., 4.]])
+    """
+    return _adaptive_avg(1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: Any, output_size: Any) -> np.ndarray:
+    """Return the mean of each of a given number of bins of the last two axes.
+
+    Parameters, results and errors are those of `adaptive_avg_pool1d`, for an `input` of shape (C, H, W) or
+    (N, C, H, W). `output_size` is an integer or 2 entries, None for as many bins as cells.
+
+    See Also
+    --------
+    adaptive_avg_pool1d, cypool.adaptive_avg_pool
+
+    Examples
+    --------
+    >>> import cypool.functional as F
+    >>> F.adaptive_avg_pool2d([[[3.0, 1, 4], [1, 5, 9]]], (None, 1))
+    array([[[2.66666667],
+            [5.        ]]])
+    """
+    return _adaptive_avg(2, input, output_size)
+
+
+def adaptive_avg_pool3d(input: Any, output_size: Any) -> np.ndarray:
+    """Return the mean of each of a given number of bins of the last three axes.
+
+    Parameters, results and errors are those of `adaptive_avg_pool1d`, for an `input` of shape (C, D, H, W) or
+    (N, C, D, H, W); the channels of a batch may not be none. `output_size` is an integer or 3 entries, None for as many bins as cells.
+
+    See Also
+    --------
+    adaptive_avg_pool1d, cypool.adaptive_avg_pool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> F.adaptive_avg_pool3d(np.arange(8.0).reshape(1, 2, 2, 2), (1, 1, 2))
+    array([[[[3., 4.]]]])
+    """
+    return _adaptive_avg(3, input, output_size)
+
+
 # --- the same for every number of axes ---------------------------------------------------------------------------
 
 
@@ -457,14 +603,28 @@ def _max(
     window = _window(n, kernel_size, stride, padding, ceil_mode, dilation)
     if not return_indices:
         return max_pool(x, **window)
-    y, indices = max_pool(x, **window, return_indices=True)
+    return _indexed(n, x, partial(max_pool, **window))
+
+
+def _indexed(n: int, x: np.ndarray, pool: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Pool with indices, those of the last NaN where there are several."""
+    y, indices = pool(x, return_indices=True)
     if has_nan(y):
         # The last NaN is the greatest position of one.
-        spatial = x.shape[-n:]
-        places = np.broadcast_to(np.arange(prod(spatial)).reshape(spatial), x.shape)
-        last = max_pool(places, **window, where=np.isnan(x), fill_value=-1)
-        np.copyto(indices, last, where=np.isnan(y))
+        places = np.arange(prod(x.shape[-n:])).reshape(x.shape[-n:])
+        np.copyto(indices, pool(np.where(np.isnan(x), places, -1)), where=np.isnan(y))
     return y, indices
+
+
+def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: Any) -> Any:
+    x = _array(input, n, _FLOATS, empty=1)
+    pool = partial(adaptive_max_pool, output_size=_output_size(x, n, output_size), axis=tuple(range(-n, 0)))
+    return _indexed(n, x, pool) if return_indices else pool(x)
+
+
+def _adaptive_avg(n: int, input: Any, output_size: Any) -> np.ndarray:
+    x = _array(input, n, _FLOATS, empty=1 if n == 3 else 2)
+    return adaptive_avg_pool(x, _output_size(x, n, output_size), axis=tuple(range(-n, 0)))
 
 
 def _avg(
@@ -556,14 +716,17 @@ def _taps(pooled: tuple[int, ...], shape: tuple[int, ...], window: dict[str, Any
 # --- what PyTorch allows -----------------------------------------------------------------------------------------
 
 
-def _array(input: Any, n: int, dtypes: tuple[str, ...]) -> np.ndarray:
-    """Return `input` as an array of channels with `n` spatial axes, with or without a batch."""
+def _array(input: Any, n: int, dtypes: tuple[str, ...], empty: int = 0) -> np.ndarray:
+    """Return `input` as an array of channels with `n` spatial axes, with or without a batch.
+
+    Without a batch no axis may be empty, with one the batch alone; `empty` says how many of the first may be at least.
+    """
     x = arrays.array(input)
     if x.ndim not in (n + 1, n + 2):
         raise ValueError(
             f"input must have {n} spatial axes after (C,) or (N, C), {n + 1} or {n + 2} in all, got shape {x.shape}"
         )
-    if 0 in x.shape[-n - 1 :]:
+    if 0 in x.shape[max(x.ndim - n - 1, min(empty, x.ndim - n)) :]:
         raise ValueError(f"input must have a cell along every axis but the batch's, got shape {x.shape}")
     if x.dtype.name not in dtypes:
         raise TypeError(f"input must have one of the dtypes {', '.join(dtypes)}, got {x.dtype}: convert it with astype")
@@ -594,3 +757,18 @@ def _per_axis(name: str, value: Any, n: int, least: int) -> tuple[int, ...]:
         raise ValueError(f"{name} must be an integer or a sequence of 1 or {n} of them, got {value!r}")
     every = tuple(integer(name, v, least) for v in given)
     return every if len(every) == n else every * n
+
+
+def _exactly(name: str, value: Any, n: int) -> tuple[int, ...]:
+    """Return an argument as one integer for each of `n` axes, of which a sequence must have as many."""
+    if isinstance(value, (tuple, list)) and len(value) != n:
+        raise ValueError(f"{name} must be an integer or {n} of them, got {value!r}")
+    return _per_axis(name, value, n, 1)
+
+
+def _output_size(x: np.ndarray, n: int, output_size: Any) -> tuple[int, ...]:
+    """Return how many bins each axis gets; None, in more than one dimension, is as many as it has cells."""
+    if n > 1 and isinstance(output_size, (tuple, list)):
+        usual = zip(output_size, x.shape[-n:], strict=False)
+        output_size = [*(size if o is None else o for o, size in usual), *output_size[n:]]
+    return _exactly("output_size", output_size, n)
