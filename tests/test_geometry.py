@@ -109,7 +109,7 @@ def test_huge_numbers(n, kernel, stride, low, high, dilation, ceil_mode):
     except (ValueError, OverflowError) as error:
         assert "axis 0" in str(error)  # noqa: PT017
         return
-    assert window == (0, n, kernel, stride, dilation, low, high, count)
+    assert window == (0, n, kernel, stride, dilation, low, high, count, None)
     assert count > 0
     assert extent > low  # the first window reaches the first cell
     assert (count - 1) * stride - low < n  # and the last one starts before the end

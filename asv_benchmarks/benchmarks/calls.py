@@ -164,6 +164,29 @@ def both(w: Workload, x: np.ndarray, **options: Any) -> Call:
     return lambda: gradient(pool(), **options)
 
 
+def fractional(w: Workload, x: np.ndarray, *, grad: bool = False, **options: Any) -> Call:
+    """Return the call of cypool that makes as many windows at drawn places as `w` has, or takes its gradient."""
+    size = tuple(w.out_shape[a] for a in w.axis)
+    words = {"output_size": size, "axis": w.axis, "rng": SEED}
+    if w.indices:
+        words["return_indices"] = w.indices
+    if not grad:
+        return partial(cypool.fractional_max_pool, x, w.kernel, **words, **options)
+    y, indices = cypool.fractional_max_pool(x, w.kernel, **(words | {"return_indices": True}))
+    g = data(y.shape, "float32", w.order, SEED + 1)
+    return partial(cypool.fractional_max_pool_grad, g, indices, x.shape, w.kernel, axis=w.axis, **options)
+
+
+def pyramid(w: Workload, x: np.ndarray, *, grad: bool = False, **options: Any) -> Call:
+    """Return the call of cypool that makes the usual pyramid of `x`, or takes its gradient."""
+    pool = partial(cypool.spatial_pyramid_pool, x, axis=w.axis)
+    if not grad:
+        return partial(pool, **options)
+    y, indices = pool(return_indices=True)
+    g = data(y.shape, "float32", w.order, SEED + 1)
+    return partial(cypool.spatial_pyramid_pool_grad, g, indices, x.shape, axis=w.axis, **options)
+
+
 def of(name: str, *arrays: str) -> Callable[..., Call]:
     """Return how to call a function of arrays and a window: the input "x", one "weights", or what is as the pool."""
 
@@ -187,6 +210,8 @@ def pyramid(w: Workload, x: np.ndarray, *, grad: bool = False, **options: Any) -
 
 
 OTHERS: dict[str, Callable[..., Call]] = {
+    "fractional_max_pool": fractional,
+    "fractional_max_pool_grad": partial(fractional, grad=True),
     "max_pool_take": take,
     "max_unpool": unpool,
     "max_unpool_grad": unpool_grad,

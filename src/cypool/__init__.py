@@ -13,6 +13,7 @@ from cypool.adaptive import (
     global_min_pool,
 )
 from cypool.dispatch import show_config
+from cypool.fractional import fractional_max_pool, fractional_max_pool_grad
 from cypool.gradients import avg_pool_grad, max_pool_grad, max_pool_take, min_pool_grad, sum_pool_grad
 from cypool.norms import (
     global_lp_pool,
@@ -41,6 +42,8 @@ __all__ = [
     "adaptive_min_pool_grad",
     "avg_pool",
     "avg_pool_grad",
+    "fractional_max_pool",
+    "fractional_max_pool_grad",
     "functional",
     "get_num_threads",
     "global_avg_pool",

@@ -26,6 +26,8 @@ __all__ = [
     "adaptive_min_pool_grad",
     "avg_pool",
     "avg_pool_grad",
+    "fractional_max_pool",
+    "fractional_max_pool_grad",
     "global_avg_pool",
     "global_lp_pool",
     "global_max_pool",
@@ -196,6 +198,46 @@ def _bins_last(y, axes):
     )
 
 
+def fractional_max_pool(x, kernel_size, *, output_size=None, output_ratio=None, axis=None, rng=None, samples=None,
+                        return_indices=False, out=None, num_threads=None):  # fmt: skip
+    """``y[o] = max(x[c] for c in window(o))``: windows start at ``floor((i + u) a) - floor(u a)``, the last at the end.
+
+    `a` is ``(n - k) / (o - 1)``, computed in the type of the samples `u`: one for each axis, or such a set per plane.
+    """
+    x = _array(x, "fractional_max_pool")
+    plan = _Plan(x.shape, kernel_size, 1, 0, 1, axis, False)
+    m = len(plan.axes)
+    if output_size is None:
+        ratios = output_ratio if isinstance(output_ratio, tuple | list) else [output_ratio] * m
+        output_size = tuple(int(n * r) for n, r in zip(plan.sizes, ratios, strict=True))
+    plan.outs = _per_axis("output_size", output_size, m, least=1)
+    plan._finish()
+    samples = np.random.default_rng(rng).random(m) if samples is None else np.asarray(samples)
+    samples = np.broadcast_to(samples, (*plan.kept, m))
+    y = np.empty(plan.kept + plan.outs, x.dtype)
+    indices = np.empty(y.shape, np.int64 if return_indices is True else plan.window_dtype)
+    for kept in np.ndindex(plan.kept):
+        starts = [
+            _starts(n, k, o, u) for n, k, o, u in zip(plan.sizes, plan.kernels, plan.outs, samples[kept], strict=True)
+        ]
+        for o in np.ndindex(plan.outs):
+            corner = [s[i] for s, i in zip(starts, o, strict=True)]
+            cells = tuple(slice(c, c + k) for c, k in zip(corner, plan.kernels, strict=True))
+            taken = plan.pooled_last(x)[kept][cells]
+            first = np.unravel_index(int(np.argmax(taken)), taken.shape)
+            y[kept][o] = taken[first]
+            flat = np.ravel_multi_index([c + t for c, t in zip(corner, first, strict=True)], plan.sizes)
+            indices[kept][o] = flat if return_indices is True else np.ravel_multi_index(first, plan.kernels)
+    y = _deliver(plan.pooled_back(y), x, out)
+    return (y, _deliver(plan.pooled_back(indices), x, None)) if return_indices else y
+
+
+def _starts(n, k, o, u):
+    u = np.asarray(u)
+    a = u.dtype.type(n - k) / u.dtype.type(max(o - 1, 1))
+    return [int((u.dtype.type(i) + u) * a) - int(u * a) for i in range(o - 1)] + [n - k]
+
+
 def output_shape(shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None, ceil_mode=False):
     """The shape a pool of an array of this `shape` would return."""
     return _Plan(shape, kernel_size, stride, padding, dilation, axis, ceil_mode).output_shape
@@ -220,6 +262,20 @@ def spatial_pyramid_pool_grad(grad, indices, shape, levels=(1, 2, 4), *, op="max
         gradient = adaptive_max_pool_grad if op == "max" else adaptive_avg_pool_grad
         result += gradient(*asked, shape, bins, axis=axes)
     return _deliver(result.astype(grad.dtype), result, out)
+
+
+def fractional_max_pool_grad(grad, indices, shape, kernel_size, *, axis=None, out=None, num_threads=None):
+    """``g[c] = sum(grad[o] for o if indices[o] names c)``."""
+    plan = _Plan(shape, kernel_size, 1, 0, 1, axis, False)
+    plan.outs = tuple(grad.shape[a] for a in plan.axes)
+    plan._finish()
+    asked = plan.pooled_last(indices)
+
+    def share(kept, o, window, g):
+        cell = asked[kept].flat[o]
+        return [] if cell == -1 else [(int(cell), g)]
+
+    return _scatter(grad, plan, share, out)
 
 
 def adaptive_max_pool_grad(grad, indices, shape, output_size, *, axis=None, out=None, num_threads=None):
