@@ -23,6 +23,7 @@ NAMES = [f"{op}_pool{n}d" for op in ("max", "avg") for n in (1, 2, 3)]
 LP = [f"lp_pool{n}d" for n in (1, 2, 3)]
 UNPOOL = [f"max_unpool{n}d" for n in (1, 2, 3)]
 ADAPTIVE = [f"adaptive_{op}_pool{n}d" for op in ("avg", "max") for n in (1, 2, 3)]
+FRACTIONAL = ["fractional_max_pool2d", "fractional_max_pool3d"]
 
 
 def axes_of(name):
@@ -326,7 +327,7 @@ def test_unpool_refusals(oracle):
             getattr(F, name)(x, z, 2, None, 3)
 
 
-# ---------------------------------------------------------------------------------------- adaptive pools
+# --------------------------------------------------------------------------- adaptive and fractional pools
 
 
 def last_nan(n, x, y, indices, pool):
@@ -367,6 +368,46 @@ def test_adaptive(oracle, n, lead):
         assert_within(getattr(F, name)(x, size), want, bound)
 
 
+@pytest.mark.parametrize("n", [2, 3])
+@batched
+def test_fractional(oracle, n, lead):
+    """In half precision PyTorch's own arithmetic finds other places in three dimensions."""
+    shape = *lead, *(7, 6, 5)[:n]
+    axis = tuple(range(-n, 0))
+    batch = lead[0] if len(lead) == 2 else 1
+    name = f"fractional_max_pool{n}d"
+    for dtype, (kernel, size) in itertools.product(
+        FLOATS if n == 2 else FLOATS[2:], ((2, 3), ((2, 1, 3)[:n], (3, 5, 2)[:n]))
+    ):
+        x = ordered(shape, dtype)
+        samples = seed(shape, dtype).random((batch, lead[-1], n)).astype(x.dtype) / np.array(1.01, x.dtype)
+        options = {"return_indices": True, "_random_samples": samples}
+        if isinstance(oracle, Torch):
+            tensors = options | {"_random_samples": oracle.tensor(samples)}
+            want = oracle(name, x, kernel, size, **tensors)
+        else:
+            mine = (samples if len(lead) == 2 else samples[0]).astype(np.float32 if x.itemsize < 4 else x.dtype)
+            mine = mine[..., ::-1] if n == 2 else mine
+            pool = partial(
+                reference.fractional_max_pool, kernel_size=(kernel,) * n if isinstance(kernel, int) else kernel,
+                output_size=size, axis=axis, samples=mine,
+            )  # fmt: skip
+            y, indices = pool(x, return_indices=True)
+            want = y, last_nan(n, x, y, indices, pool)
+        for a, b in zip(getattr(F, name)(x, kernel, size, **options), want, strict=True):
+            assert_same(a, b)
+        got = getattr(F, name)(x, kernel, output_ratio=(0.4,) * n, _random_samples=samples)
+        assert got.shape[-n:] == tuple(int(0.4 * m) for m in shape[-n:])
+
+
+def test_fractional_draws_samples():
+    """Afresh for every call, so that the result varies, but never its shape."""
+    x = np.arange(3 * 50 * 50.0).reshape(3, 50, 50)
+    many = [F.fractional_max_pool2d(x, 2, 30) for _ in range(8)]
+    assert {y.shape for y in many} == {(3, 30, 30)}
+    assert any((y != many[0]).any() for y in many)
+
+
 def test_adaptive_refusals(oracle):
     for name in ADAPTIVE:
         n = axes_of(name)
@@ -378,6 +419,30 @@ def test_adaptive_refusals(oracle):
         for dtype in (*INTEGERS, "bool", "complex64"):
             refused(oracle, name, ONES[n].astype(dtype), 2, match=f"input.*{dtype}")
         assert getattr(F, name)(np.ones((0,) + (6,) * n), 2).shape == (0,) + (2,) * n
+
+
+def test_fractional_refusals(oracle):
+    for name in FRACTIONAL:
+        n = axes_of(name)
+        samples = np.full((2, 3, n), 0.5, np.float32)
+        for value in (9, 2.0, True, (2,), (2,) * 4):
+            refused(oracle, name, ONES[n], value, 2, match="kernel_size")
+        for value in (6, -1, 4.0, True, (4,), (4,) * 4):
+            refused(oracle, name, ONES[n], 2, value, match="output_size")
+        for value in ((0.5,), (1.5,) * n):
+            refused(oracle, name, ONES[n], 2, None, value, match="output_")
+        refused(oracle, name, ONES[n], 2, match="output_size or output_ratio")
+        for wrong in (samples[:1], samples[:, :1], samples[..., :1], samples[0], samples.astype(np.float64)):
+            given = oracle.tensor(wrong) if isinstance(oracle, Torch) else wrong
+            if isinstance(oracle, Torch):
+                with pytest.raises(RuntimeError):
+                    oracle(name, ONES[n], 2, 3, _random_samples=given)
+            with pytest.raises((ValueError, TypeError), match="_random_samples"):
+                getattr(F, name)(ONES[n], 2, 3, _random_samples=wrong)
+        for shape in ((6,) * n, (1, 2, 3) + (6,) * n, (2, 0) + (6,) * n, (2, 3) + (0,) * n):
+            refused(oracle, name, np.ones(shape, np.float32), 2, 3, match="input")
+        for dtype in (*INTEGERS, "bool", "complex64"):
+            refused(oracle, name, ONES[n].astype(dtype), 2, 3, match=f"input.*{dtype}")
 
 
 # ------------------------------------------------------------------------------------------------- names
@@ -405,7 +470,7 @@ def test_signature(name):
 
 
 def test_names():
-    assert [*F.__all__] == sorted([*NAMES, *LP, *UNPOOL, *ADAPTIVE])
+    assert [*F.__all__] == sorted([*NAMES, *LP, *UNPOOL, *ADAPTIVE, *FRACTIONAL])
 
 
 # ---------------------------------------------------------------------------------------------- refusals

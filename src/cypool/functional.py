@@ -18,13 +18,22 @@ import numpy as np
 
 from cypool import arrays
 from cypool.adaptive import adaptive_avg_pool, adaptive_max_pool
+from cypool.fractional import fractional_max_pool
 from cypool.gaps import has_nan
 from cypool.geometry import flag, integer, sequence
 from cypool.pool import avg_pool, max_pool, sum_pool
 from cypool.unpool import max_unpool
 
-_OPS = ("adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "lp_pool", "max_pool", "max_unpool")
-__all__ = [f"{op}{n}d" for op in _OPS for n in (1, 2, 3)]
+_OPS = (
+    "adaptive_avg_pool",
+    "adaptive_max_pool",
+    "avg_pool",
+    "fractional_max_pool",
+    "lp_pool",
+    "max_pool",
+    "max_unpool",
+)
+__all__ = [f"{op}{n}d" for op in _OPS for n in (1, 2, 3) if (op, n) != ("fractional_max_pool", 1)]
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _ORDERED = (*_FLOATS, "int8", "int16", "int32", "int64", "uint8")
@@ -593,6 +602,97 @@ def adaptive_avg_pool3d(input: Any, output_size: Any) -> np.ndarray:
     return _adaptive_avg(3, input, output_size)
 
 
+def fractional_max_pool2d(
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """Return the largest cell of windows that lie a fractional step apart in the last two axes.
+
+    ``y[i] = max of input[start(i) : start(i) + k]`` with ``start(i) = floor((i + u) * a) - floor(u * a)``, the step
+    ``a = (n - k) / (o - 1)`` and a sample u for each plane and axis; the last window ends with the axis (Graham 2014).
+
+    Parameters
+    ----------
+    input : array_like
+        Of shape (C, H, W) or (N, C, H, W), where N may be 0: a float dtype.
+    kernel_size : int or two of them
+        Cells of a window along each axis.
+    output_size : int or two of them
+        Windows along each axis, at least one; PyTorch makes none as well.
+    output_ratio : two floats
+        Instead of `output_size`: windows per cell.
+    return_indices : bool
+        Also return where each maximum was.
+    _random_samples : array_like, optional
+        The samples, in [0, 1): of the dtype of `input` and shape (N, C, 2), for the last axis and the one before. If not
+        given, they are drawn afresh.
+
+    Returns
+    -------
+    y : ndarray
+        The pooled array, of the dtype of `input`.
+    indices : ndarray
+        Only with `return_indices`: as for `max_pool1d`, that of the last NaN included.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `max_pool1d`; also if `_random_samples` are of another shape or dtype, or out of range.
+
+    See Also
+    --------
+    cypool.fractional_max_pool
+
+    References
+    ----------
+    https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.fractional_max_pool2d.html
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> x = np.arange(25.0).reshape(1, 5, 5)
+    >>> F.fractional_max_pool2d(x, 2, 3, _random_samples=np.full((1, 1, 2), 0.4))
+    array([[[ 6.,  8.,  9.],
+            [16., 18., 19.],
+            [21., 23., 24.]]])
+    """
+    return _fractional(2, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
+def fractional_max_pool3d(
+    input: Any,
+    kernel_size: Any,
+    output_size: Any = None,
+    output_ratio: Any = None,
+    return_indices: bool = False,
+    _random_samples: Any = None,
+) -> Any:
+    """Return the largest cell of windows that lie a fractional step apart in the last three axes.
+
+    Parameters, results and errors are those of `fractional_max_pool2d`, for an `input` of shape (C, D, H, W) or
+    (N, C, D, H, W). Samples are in the order of the axes and computed with in float32 at least, while PyTorch rounds
+    places to half precision for an input of that; `output_ratio` may be one float for all, and as in PyTorch
+    windows must leave one cell more than they need: ``output_size + kernel_size <= size``.
+
+    See Also
+    --------
+    fractional_max_pool2d, cypool.fractional_max_pool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cypool.functional as F
+    >>> F.fractional_max_pool3d(np.ones((1, 5, 5, 5)), 2, (3, 2, 1)).shape
+    (1, 3, 2, 1)
+    """
+    return _fractional(3, input, kernel_size, output_size, output_ratio, return_indices, _random_samples)
+
+
 # --- the same for every number of axes ---------------------------------------------------------------------------
 
 
@@ -625,6 +725,44 @@ def _adaptive_max(n: int, input: Any, output_size: Any, return_indices: Any) -> 
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> np.ndarray:
     x = _array(input, n, _FLOATS, empty=1 if n == 3 else 2)
     return adaptive_avg_pool(x, _output_size(x, n, output_size), axis=tuple(range(-n, 0)))
+
+
+def _fractional(
+    n: int, input: Any, kernel_size: Any, output_size: Any, output_ratio: Any, return_indices: Any, samples: Any
+) -> Any:
+    x = _array(input, n, _FLOATS)
+    spatial = x.shape[-n:]
+    if output_size is None and output_ratio is None:
+        raise ValueError("output_size or output_ratio must be given, got None for both")
+    if output_size is None:
+        ratios = (
+            [output_ratio] * n if n == 3 and isinstance(output_ratio, float) else sequence("output_ratio", output_ratio)
+        )
+        if len(ratios) != n:
+            raise ValueError(f"output_ratio must have {n} entries, got {output_ratio!r}")
+        output_size = [int(size * ratio) for size, ratio in zip(spatial, ratios, strict=True)]
+    kernel, sizes = _exactly("kernel_size", kernel_size, n), _exactly("output_size", output_size, n)
+    if any(o + k - (n == 2) > size for o, k, size in zip(sizes, kernel, spatial, strict=True)):
+        raise ValueError(
+            f"output_size must leave room for windows of kernel_size={kernel_size!r} in {spatial}, got {output_size!r}"
+        )
+    planes = x.shape[:-n]
+    if samples is None:
+        samples = np.random.default_rng().random((*planes, n)).astype(x.dtype)
+    else:
+        samples = arrays.array(samples)
+        batch = x.shape[0] if len(planes) == 2 else 1
+        if samples.ndim != 3 or samples.shape[0] < batch or samples.shape[1:] != (planes[-1], n):
+            raise ValueError(f"_random_samples must have shape {(batch, planes[-1], n)}, got {samples.shape}")
+        if samples.dtype != x.dtype:
+            raise TypeError(f"_random_samples must have the dtype of input, {x.dtype}, got {samples.dtype}")
+        samples = samples[:batch] if len(planes) == 2 else samples[0]
+    # In two dimensions the first sample is that of the last axis.
+    samples = (samples[..., ::-1] if n == 2 else samples).astype(np.float32 if x.itemsize < 4 else x.dtype, copy=False)
+    pool = partial(
+        fractional_max_pool, kernel_size=kernel, output_size=sizes, axis=tuple(range(-n, 0)), samples=samples
+    )
+    return _indexed(n, x, pool) if return_indices else pool(x)
 
 
 def _avg(
