@@ -199,16 +199,6 @@ def of(name: str, *arrays: str) -> Callable[..., Call]:
     return call
 
 
-def pyramid(w: Workload, x: np.ndarray, *, grad: bool = False, **options: Any) -> Call:
-    """Return the call of cypool that makes the usual pyramid of `x`, or takes its gradient."""
-    pool = partial(cypool.spatial_pyramid_pool, x, axis=w.axis)
-    if not grad:
-        return partial(pool, **options)
-    y, indices = pool(return_indices=True)
-    g = data(y.shape, "float32", w.order, SEED + 1)
-    return partial(cypool.spatial_pyramid_pool_grad, g, indices, x.shape, axis=w.axis, **options)
-
-
 OTHERS: dict[str, Callable[..., Call]] = {
     "fractional_max_pool": fractional,
     "fractional_max_pool_grad": partial(fractional, grad=True),
