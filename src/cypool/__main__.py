@@ -95,7 +95,7 @@ def _pool_slabs(
     options: dict[str, Any],
 ) -> float:
     """Fill `y` with the pool of `x`; return the seconds spent pooling."""
-    axis, _, kernel_size, stride, dilation, _, _, _ = zip(*found, strict=True)
+    axis, _, kernel_size, stride, dilation, *_ = zip(*found, strict=True)
     seconds = 0.0
     for slab in _progress(slabs(x, found, y.itemsize)):
         start = perf_counter()
