@@ -28,12 +28,12 @@ sample:
 
 test: .venv/ready  ## build, then run the test suite
 	$(INSTALL) '.[cli]' --group test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 checked: .venv/ready  ## build with bounds checks on, then run the same suite on that build
 	$(INSTALL) '.[cli]' --group test
 	CYPOOL_CHECKED=1 $(INSTALL) --no-deps --upgrade --target $(CHECKED) .
-	PYTHONPATH=$(CHECKED) $(BIN)/pytest
+	PYTHONPATH=$(CHECKED) $(BIN)/pytest --numprocesses auto
 
 bench: .venv/ready  ## this tree beside main: times, and instructions, of which half a percent more fails
 	$(INSTALL) . --group bench
@@ -43,7 +43,8 @@ bench-once: .venv/ready  ## one quick pass of every benchmark on this build
 	$(INSTALL) . --group bench
 	cd asv_benchmarks && ../$(BIN)/asv machine --yes
 	cd asv_benchmarks && ../$(BIN)/asv run --quick --show-stderr --python=same \
-		--bench '^(?!instructions)' --bench 'instructions.*1x8x8x8.*v3'
+		--bench '^(?!instructions|memory|pool)' --bench 'instructions.*1x8x8x8.*v3' \
+		--bench 'pool.*1x64x56x56' --bench 'memory.*2x16x32x64x64.*transposed'
 	$(BIN)/python asv_benchmarks/peers.py --quick --levels --threads 1 --only '^(Tiny|Odd|Types)'
 
 peers: .venv/ready  ## time the same work in other libraries, side by side, for docs/performance.md
