@@ -373,6 +373,29 @@ SIGNATURES = {
     "output_shape": f"shape, {W}",
     "max_unpool": f"y, indices, {W.replace('*, ', '*, output_shape=None, ')}, out=None, num_threads=None",
     "max_unpool_grad": f"grad, indices, {W}, out=None, num_threads=None",
+    "lp_pool": f"x, norm_type, {W}, out=None, num_threads=None",
+    "lp_pool_grad": f"grad, x, y, norm_type, {W}, out=None, num_threads=None",
+    "max_pool_grad": f"grad, indices, shape, {W}, out=None, num_threads=None",
+    "min_pool_grad": f"grad, indices, shape, {W}, out=None, num_threads=None",
+    "avg_pool_grad": f"grad, shape, {W}, count_include_pad=None, divisor_override=None, where=None, min_count=1, "
+    "out=None, num_threads=None",
+    "sum_pool_grad": f"grad, shape, {W}, where=None, min_count=1, out=None, num_threads=None",
+    "adaptive_max_pool": f"x, output_size, *, axis=None, return_indices=False, {GAPS}, out=None, num_threads=None",
+    "adaptive_min_pool": f"x, output_size, *, axis=None, return_indices=False, {GAPS}, out=None, num_threads=None",
+    "adaptive_avg_pool": f"x, output_size, *, axis=None, dtype=None, {GAPS}, out=None, num_threads=None",
+    "adaptive_max_pool_grad": "grad, indices, shape, output_size, *, axis=None, out=None, num_threads=None",
+    "adaptive_avg_pool_grad": "grad, shape, output_size, *, axis=None, out=None, num_threads=None",
+    "global_max_pool": "x, *, axis=None, keepdims=True, return_indices=False",
+    "global_avg_pool": "x, *, axis=None, keepdims=True",
+    "global_lp_pool": "x, norm_type=2, *, axis=None, keepdims=True",
+    "spatial_pyramid_pool": "x, levels=(1, 2, 4), *, op='max', axis=None",
+    "fractional_max_pool": "x, kernel_size, *, output_size=None, output_ratio=None, axis=None, rng=None, samples=None, "
+    "return_indices=False",
+    "weighted_avg_pool": f"x, weights, {W}, out=None, num_threads=None",
+    "soft_pool": f"x, {W}, out=None, num_threads=None",
+    "power_mean_pool": f"x, p, {W}, out=None, num_threads=None",
+    "logsumexp_pool": f"x, {W}, out=None, num_threads=None",
+    "stochastic_pool": f"x, {W}, rng=None",
 }
 
 
