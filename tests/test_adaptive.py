@@ -4,7 +4,6 @@ import functools
 
 import numpy as np
 import pytest
-import torch
 from cases import LAYOUTS, ORDERED, SUMMABLE, THREADS, finite, ordered, seed
 from compare import assert_same, assert_within
 
@@ -12,7 +11,6 @@ import cypool
 from cypool import reference
 
 pytestmark = pytest.mark.usefixtures("eager_threads")
-functional = torch.nn.functional
 
 # (shape, output_size, axis): fewer bins and more than cells, equal ones, every place of lanes and rows
 CASES = (
@@ -166,14 +164,15 @@ def test_a_nan_is_refused():
 @pytest.mark.parametrize("shape", [(2, 3, 17), (2, 3, 9, 14), (1, 2, 5, 9, 8)], ids=lambda s: f"{len(s) - 2}d")
 @pytest.mark.parametrize("bins", [1, 2, 3, 5, 7, 11])
 def test_torch(shape, bins):
+    torch = pytest.importorskip("torch")
     d = len(shape) - 2
     x = seed(shape, bins).integers(-4, 4, shape).astype(np.float32)
     sizes = tuple(max(1, bins - i) for i in range(d))
-    y, indices = getattr(functional, f"adaptive_max_pool{d}d")(torch.from_numpy(x), sizes, return_indices=True)
+    y, indices = getattr(torch.nn.functional, f"adaptive_max_pool{d}d")(torch.from_numpy(x), sizes, return_indices=True)
     got, flat = cypool.adaptive_max_pool(x, sizes, return_indices=True)
     assert_same(got, y.numpy())
     assert_same(flat, indices.numpy())
-    mean = getattr(functional, f"adaptive_avg_pool{d}d")(torch.from_numpy(x), sizes).numpy()
+    mean = getattr(torch.nn.functional, f"adaptive_avg_pool{d}d")(torch.from_numpy(x), sizes).numpy()
     np.testing.assert_allclose(cypool.adaptive_avg_pool(x, sizes), mean, rtol=1e-5, atol=1e-6)
 
 
@@ -275,11 +274,12 @@ def test_gradients_of_other_dtypes(dtype):
 @pytest.mark.parametrize("shape", [(2, 3, 17), (2, 3, 9, 14), (1, 2, 5, 9, 8)], ids=lambda s: f"{len(s) - 2}d")
 @pytest.mark.parametrize("bins", [2, 3, 7, 11])
 def test_gradients_of_torch(shape, bins):
+    torch = pytest.importorskip("torch")
     d = len(shape) - 2
     sizes = tuple(max(1, bins - i) for i in range(d))
     x = torch.from_numpy(finite(shape, "float64")).requires_grad_()
     for op in ("max", "avg"):
-        y = getattr(functional, f"adaptive_{op}_pool{d}d")(x, sizes)
+        y = getattr(torch.nn.functional, f"adaptive_{op}_pool{d}d")(x, sizes)
         grad = finite(tuple(y.shape), "float64")
         (want,) = torch.autograd.grad(y, x, torch.from_numpy(grad))
         if op == "max":

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from cases import LAYOUTS, THREADS, finite, ordered, seed
 from compare import assert_same
 
@@ -10,7 +9,6 @@ import cypool
 from cypool import reference
 
 pytestmark = pytest.mark.usefixtures("eager_threads")
-functional = torch.nn.functional
 
 # (shape, kernel, output size, axis)
 CASES = (
@@ -64,11 +62,12 @@ def test_gradient(shape, kernel, size, axis):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", [3, 5, 7])
 def test_torch(d, dtype, size):
+    torch = pytest.importorskip("torch")
     x = seed(d, size).standard_normal((2, 3, 9, 11, 10)[: 2 + d]).astype(dtype)
     samples = seed(d, size, 1).random((2, 3, d)).astype(dtype)
     order = samples[..., ::-1] if d == 2 else samples
     asked = {"output_size": (size,) * d, "return_indices": True, "_random_samples": torch.from_numpy(samples)}
-    want = getattr(functional, f"fractional_max_pool{d}d")(torch.from_numpy(x), 2, **asked)
+    want = getattr(torch.nn.functional, f"fractional_max_pool{d}d")(torch.from_numpy(x), 2, **asked)
     kernel = (2,) * d
     got = cypool.fractional_max_pool(x, kernel, output_size=size, samples=order, return_indices=True)
     for one, right in zip(got, want, strict=True):

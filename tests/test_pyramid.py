@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from cases import LAYOUTS, SUMMABLE, THREADS, finite, ordered, seed
 from compare import assert_same, assert_same_numbers, assert_within
 
@@ -59,6 +58,7 @@ def test_layouts(layout):
 
 
 def test_a_fixed_length_and_torch():
+    torch = pytest.importorskip("torch")
     for n in (5, 13, 16, 40):
         x = seed(n).standard_normal((2, 3, n, n + 3)).astype(np.float32)
         y = cypool.spatial_pyramid_pool(x)
