@@ -9,7 +9,8 @@ stride 1, and a row of it is one long loop. `gradient_plan.py` decides the tiles
               (averages), by the cells that are there if some are not; indices checked and turned into codes;
     phases    every combination of one phase per axis is made from them: sums one axis after the other, choices in
               one go as the sum of the shares whose code is the tap's;
-    store     the phases along a row are interleaved and written.
+    store     the phases along a row are interleaved and written; where there are few of them, and the result is
+              contiguous and of the lanes' type, this and the last axis are one loop (spread.h).
 
 Indices of windows of many cells are followed one by one instead (`_visit`), into sums in scratch. Both orders of
 addition depend on the geometry alone. Offsets count elements, except where a name ends in `bytes`.
@@ -29,11 +30,29 @@ from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
 from cypool._types cimport BRAIN, F4, F8, HALF
 from cypool._types cimport bits_t, brain_t, code_t, half_t, real_t, share_t
 
+cdef extern from "spread.h" nogil:
+    ctypedef struct cypool_reach:
+        Py_ssize_t stride, codes
+        const Py_ssize_t* offsets
+        const Py_ssize_t* taps
+        const Py_ssize_t* begins
+    ctypedef void (*cypool_spread)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
+                                   Py_ssize_t rows, Py_ssize_t cells, const cypool_reach* reach) noexcept nogil
+    void cypool_spread_floats(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                              const cypool_reach*) noexcept
+    void cypool_spread_doubles(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                               const cypool_reach*) noexcept
+    void cypool_choose_floats(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                              const cypool_reach*) noexcept
+    void cypool_choose_doubles(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                               const cypool_reach*) noexcept
+
 cdef enum:
     MAX_AXES = 64
     TERMS = 64          # windows that one call of `choose` or `combine` adds
     DIRECT = 16         # windows up to which a sum needs no ladder
     FEW = 4             # phases that are made all at once and interleaved
+    NARROW = 8          # lanes below which a cell is not worth a call
     ALIGNMENT = 64      # bytes
 
 cdef enum Mode:
@@ -53,6 +72,7 @@ cdef struct Steps:
     load_codes_f load_codes
     known_f known
     choose_f choose
+    cypool_spread spread    # NULL where shares and cells are not of one type
     interleave_f interleave
     repeat_f repeat
     scatter_f scatter
@@ -487,7 +507,9 @@ cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, uint8_t[:
     cdef Py_ssize_t last = tile.phase_last if a == 0 else min(axis.stride, axis.size)
     cdef Py_ssize_t p
     if a == job.head.n_axes - 1:
-        if axis.stride <= FEW:
+        if _spreads(job, tile):
+            _spread(job, tile, src, x)
+        elif axis.stride <= FEW:
             _interleaved(job, tile, src, x)
         else:
             _repeated(job, tile, src, x, first, last)
@@ -499,6 +521,76 @@ cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, uint8_t[:
             _phases(job, tile, a + 1, _summed(job, tile, a, src, tile.buffers + a * job.head.box * job.bytes), x)
         else:
             _phases(job, tile, a + 1, src, x)
+
+
+cdef inline bint _spreads(const Job* job, const Tile* tile) noexcept nogil:
+    """Whether rows of cells can be made straight in the result, of few phases and few windows over a cell."""
+    cdef const Axis* axis = &job.axes[job.head.n_axes - 1]
+    cdef bint one = job.head.lanes == 1 and axis.strides[<int>OUT] == 1
+    # A share of lanes that several cells get alike is better read once.
+    cdef bint many = job.head.mode == CHOOSE and tile.lanes >= NARROW and job.head.lane_strides[<int>OUT] == 1
+    return (job.steps.spread != NULL and axis.stride <= FEW and (one or many)
+            and (job.head.mode == CHOOSE or axis.last - axis.first < DIRECT))
+
+
+cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcept nogil:
+    """Make the phases along the rows, for the phases at hand of the axes before, straight in the result."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef const Axis* axis = &job.axes[last]
+    cdef Py_ssize_t offsets[FEW * TERMS]
+    cdef Py_ssize_t taps[FEW * TERMS]
+    cdef Py_ssize_t begins[FEW + 1]
+    cdef Py_ssize_t zero[MAX_AXES]
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t step = axis.strides[<int>OUT]
+    cdef Py_ssize_t cells = min(tile.count[last] * axis.stride, axis.size - tile.first[last] * axis.stride)
+    cdef Py_ssize_t rows = 1
+    cdef Py_ssize_t run = last - 1 if head.lanes == 1 else last     # the axis that rows of cells follow each other on
+    cdef Py_ssize_t out_step = 0
+    cdef Py_ssize_t pitch = 0
+    cdef Py_ssize_t a, p, to, place, plane, end
+    cdef cypool_reach reach
+    cdef char* row
+    begins[0] = 0
+    for p in range(FEW):
+        begins[p + 1] = begins[p]
+        if p < min(axis.stride, axis.size):
+            tile.reach[last] = _reach(axis, p, tile.pitch[last])
+            begins[p + 1] += _terms(job, tile, offsets + begins[p], taps + begins[p])
+    reach.stride = axis.stride if head.lanes == 1 else 1
+    reach.codes, reach.offsets, reach.taps, reach.begins = head.box, offsets, taps, begins
+    for a in range(last):
+        zero[a] = index[a] = 0
+        # The last q of an axis may have no cell of this phase.
+        high[a] = min(tile.count[a], _ceil(job.axes[a].size - tile.phase[a], job.axes[a].stride) - tile.first[a])
+        if high[a] <= 0:
+            return
+    if run >= 0:
+        out_step, pitch = job.axes[run].stride * job.axes[run].strides[<int>OUT], tile.pitch[run]
+        rows = high[run] if run < last else rows
+    for p in range(tile.planes):
+        plane = _plane(job, OUT, tile.plane + p, tile.lane) + tile.first[last] * axis.stride * step
+        while True:
+            to = plane
+            place = p * tile.plane_pitch
+            for a in range(last):
+                to += ((tile.first[a] + index[a]) * job.axes[a].stride + tile.phase[a]) * job.axes[a].strides[<int>OUT]
+                place += index[a] * tile.pitch[a]
+            # The checked build looks at the last cell of the last row as well.
+            end = to + (cells - 1) * step + tile.lanes - 1
+            _cells(x, to, end, job.array_bytes)
+            row = _cells(x, to, end + (rows - 1) * out_step, job.array_bytes)
+            if head.lanes == 1:
+                job.steps.spread(row, out_step, src + place * job.bytes, pitch, rows, cells, &reach)
+            else:
+                for a in range(min(axis.stride, cells)):
+                    reach.begins = begins + a
+                    job.steps.spread(row + a * step * job.bytes, out_step, src + place * job.bytes, pitch,
+                                     _ceil(cells - a, axis.stride), tile.lanes, &reach)
+            if not _step(index, zero, high, max(<Py_ssize_t>0, run if run < last else last)):
+                break
 
 
 cdef void _interleaved(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcept nogil:
@@ -604,22 +696,28 @@ cdef char* _chosen(const Job* job, Tile* tile, char* out) noexcept nogil:
     """Add up the shares of the windows that chose the cells of the phases at hand."""
     cdef Py_ssize_t offsets[TERMS]
     cdef Py_ssize_t taps[TERMS]
+    cdef Py_ssize_t n = _terms(job, tile, offsets, taps)
+    if n == 0:
+        return tile.zeros
+    job.steps.choose(out, 0, tile.shares, tile.codes, 0, offsets, taps, n, 1, _run(job, tile, job.head.n_axes), False)
+    return out
+
+
+cdef Py_ssize_t _terms(const Job* job, const Tile* tile, Py_ssize_t* offsets, Py_ssize_t* taps) noexcept nogil:
+    """List the windows over the cells of the phases at hand and their taps there; of sums, along the rows only."""
     cdef const Reach* reach
     cdef Py_ssize_t a, i, t
     cdef Py_ssize_t n = 1
     offsets[0] = taps[0] = 0
-    for a in range(job.head.n_axes):
+    for a in range(job.head.n_axes - 1 if job.head.mode == SUM else 0, job.head.n_axes):
         reach = &tile.reach[a]
-        if reach.number == 0:
-            return tile.zeros
         # From the end, so that a term is read before its place is taken.
         for i in range(n - 1, -1, -1):
             for t in range(reach.number - 1, -1, -1):
                 offsets[i * reach.number + t] = offsets[i] + reach.offset + t * reach.step
                 taps[i * reach.number + t] = taps[i] + reach.tap + t * reach.tap_step
         n *= reach.number
-    job.steps.choose(out, 0, tile.shares, tile.codes, 0, offsets, taps, n, 1, _run(job, tile, job.head.n_axes), False)
-    return out
+    return n
 
 
 # --- store ------------------------------------------------------------------------------------------------------
@@ -867,6 +965,12 @@ cdef void _lanes(Job* job, share_t* cell, real_t* lane) noexcept:
     job.steps.load_shares = <load_shares_f><void*>load_shares[real_t, share_t]
     job.steps.weigh = <weigh_f><void*>weigh[real_t]
     job.steps.interleave = <interleave_f><void*>interleave[share_t, real_t]
+    job.steps.spread = NULL
+    if share_t is float or share_t is double:
+        if job.head.mode == SUM:
+            job.steps.spread = cypool_spread_floats if real_t is float else cypool_spread_doubles
+        else:
+            job.steps.spread = cypool_choose_floats if real_t is float else cypool_choose_doubles
     job.steps.repeat = <repeat_f><void*>repeat[share_t, real_t]
     job.steps.scatter = <scatter_f><void*>scatter[real_t]
     job.steps.store_sums = <store_sums_f><void*>store_sums[share_t]

@@ -417,10 +417,6 @@ cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* 
             return
 
 
-cdef inline Py_ssize_t a_last(const Head* head) noexcept nogil:
-    return head.n_rows - 1
-
-
 cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* staged, Py_ssize_t source,
                       const Py_ssize_t* strides, const Py_ssize_t* index, const Py_ssize_t* low,
                       const Py_ssize_t* high, Py_ssize_t w, Py_ssize_t rows, char* out, Py_ssize_t target,
