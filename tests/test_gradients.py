@@ -105,6 +105,23 @@ def test_max_pool_grad(case, dtype, level):
     check_max(case, dtype, THREADS if dtype in WIDE else (1, 3))
 
 
+@pytest.mark.parametrize("stride", range(1, 6))
+@pytest.mark.parametrize("dtype", WIDE)
+@pytest.mark.parametrize(("shape", "axis"), [((2, 7, None), WH), ((7, None, 9), (0, 1))], ids=["rows", "lanes"])
+def test_rows_about_as_long_as_vectors(shape, axis, dtype, stride, level):
+    """Whole numbers, whose sums are exact, so that nothing may differ."""
+    for kernel, windows in itertools.product((1, 2, 3, 5, 7), (1, 2, 3, 4, 5, 8, 9, 16, 17, 31)):
+        width = (windows - 1) * stride + kernel + stride // 2
+        case = Case(tuple(n or width for n in shape), (3, kernel), stride, (1, kernel // 2), axis=axis)
+        flat, window = some_indices(case)
+        grad = np.arange(1, flat.size + 1, dtype=dtype).reshape(flat.shape)
+        want = reference.max_pool_grad(grad, flat, case.shape, **case.window)
+        for z in (flat, window):
+            assert_same(cypool.max_pool_grad(grad, z, case.shape, **case.window), want)
+        want = reference.sum_pool_grad(grad, case.shape, **case.window)
+        assert_same(cypool.sum_pool_grad(grad, case.shape, **case.window), want)
+
+
 @by_id("case", CASES)
 def test_indices_that_are_none_hand_on_nothing(case, level):
     check_max(case, "float32", threads=(2,), none=True)

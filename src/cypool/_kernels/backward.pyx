@@ -550,7 +550,7 @@ cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcep
     cdef Py_ssize_t run = last - 1 if head.lanes == 1 else last     # the axis that rows of cells follow each other on
     cdef Py_ssize_t out_step = 0
     cdef Py_ssize_t pitch = 0
-    cdef Py_ssize_t a, p, to, place, plane, end
+    cdef Py_ssize_t p, phase, to, place, plane, end
     cdef cypool_reach reach
     cdef char* row
     begins[0] = 0
@@ -561,12 +561,8 @@ cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcep
             begins[p + 1] += _terms(job, tile, offsets + begins[p], taps + begins[p])
     reach.stride = axis.stride if head.lanes == 1 else 1
     reach.codes, reach.offsets, reach.taps, reach.begins = head.box, offsets, taps, begins
-    for a in range(last):
-        zero[a] = index[a] = 0
-        # The last q of an axis may have no cell of this phase.
-        high[a] = min(tile.count[a], _ceil(job.axes[a].size - tile.phase[a], job.axes[a].stride) - tile.first[a])
-        if high[a] <= 0:
-            return
+    if not _first_row(job, tile, index, zero, high):
+        return
     if run >= 0:
         out_step, pitch = job.axes[run].stride * job.axes[run].strides[<int>OUT], tile.pitch[run]
         rows = high[run] if run < last else rows
@@ -575,9 +571,7 @@ cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcep
         while True:
             to = plane
             place = p * tile.plane_pitch
-            for a in range(last):
-                to += ((tile.first[a] + index[a]) * job.axes[a].stride + tile.phase[a]) * job.axes[a].strides[<int>OUT]
-                place += index[a] * tile.pitch[a]
+            _to_row(job, tile, index, &to, &place)
             # The checked build looks at the last cell of the last row as well.
             end = to + (cells - 1) * step + tile.lanes - 1
             _cells(x, to, end, job.array_bytes)
@@ -585,11 +579,11 @@ cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcep
             if head.lanes == 1:
                 job.steps.spread(row, out_step, src + place * job.bytes, pitch, rows, cells, &reach)
             else:
-                for a in range(min(axis.stride, cells)):
-                    reach.begins = begins + a
-                    job.steps.spread(row + a * step * job.bytes, out_step, src + place * job.bytes, pitch,
-                                     _ceil(cells - a, axis.stride), tile.lanes, &reach)
-            if not _step(index, zero, high, max(<Py_ssize_t>0, run if run < last else last)):
+                for phase in range(min(axis.stride, cells)):
+                    reach.begins = begins + phase
+                    job.steps.spread(row + phase * step * job.bytes, out_step, src + place * job.bytes, pitch,
+                                     _ceil(cells - phase, axis.stride), tile.lanes, &reach)
+            if not _step(index, zero, high, run):
                 break
 
 
@@ -722,6 +716,28 @@ cdef Py_ssize_t _terms(const Job* job, const Tile* tile, Py_ssize_t* offsets, Py
 
 # --- store ------------------------------------------------------------------------------------------------------
 
+cdef bint _first_row(const Job* job, const Tile* tile, Py_ssize_t* index, Py_ssize_t* zero,
+                     Py_ssize_t* high) noexcept nogil:
+    """Start at the first row of cells of the phases at hand, of `high` on each axis; False if there is none."""
+    cdef Py_ssize_t a
+    for a in range(job.head.n_axes - 1):
+        zero[a] = index[a] = 0
+        # The last q of an axis may have no cell of this phase.
+        high[a] = min(tile.count[a], _ceil(job.axes[a].size - tile.phase[a], job.axes[a].stride) - tile.first[a])
+        if high[a] <= 0:
+            return False
+    return True
+
+
+cdef inline void _to_row(const Job* job, const Tile* tile, const Py_ssize_t* index, Py_ssize_t* to,
+                         Py_ssize_t* place) noexcept nogil:
+    """Move from where a plane starts to where a row does, in the result and in the box."""
+    cdef Py_ssize_t a
+    for a in range(job.head.n_axes - 1):
+        to[0] += ((tile.first[a] + index[a]) * job.axes[a].stride + tile.phase[a]) * job.axes[a].strides[<int>OUT]
+        place[0] += index[a] * tile.pitch[a]
+
+
 cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py_ssize_t end,
                  uint8_t[::1] x) noexcept nogil:
     """Write rows: the phases interleaved, or, with an `end`, one of them into the phases `first`..`end` - 1."""
@@ -735,14 +751,10 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
     cdef Py_ssize_t step = axis.strides[<int>OUT]
     cdef Py_ssize_t lane_step = head.lane_strides[<int>OUT]
     cdef Py_ssize_t cells = min(tile.count[last] * axis.stride, axis.size - tile.first[last] * axis.stride)
-    cdef Py_ssize_t a, p, q, to, place, plane
+    cdef Py_ssize_t p, q, to, place, plane
     cdef char* row
-    for a in range(last):
-        zero[a] = index[a] = 0
-        # The last q of an axis may have no cell of this phase.
-        high[a] = min(tile.count[a], _ceil(job.axes[a].size - tile.phase[a], job.axes[a].stride) - tile.first[a])
-        if high[a] <= 0:
-            return
+    if not _first_row(job, tile, index, zero, high):
+        return
     if end and first >= cells:
         return
     for p in range(tile.planes):
@@ -750,9 +762,7 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
         while True:
             to = plane
             place = p * tile.plane_pitch
-            for a in range(last):
-                to += ((tile.first[a] + index[a]) * job.axes[a].stride + tile.phase[a]) * job.axes[a].strides[<int>OUT]
-                place += index[a] * tile.pitch[a]
+            _to_row(job, tile, index, &to, &place)
             row = _cells(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes)
             if end:
                 job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride, cells,

@@ -28,24 +28,24 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
 #endif
 
 /* One vector of a phase. Groups of four windows, so that few sums are rounded one after the other. */
-#define CYPOOL_PHASE(NAME, T, V, C, K, TERM)                                                                             \
+#define CYPOOL_PHASE(NAME, T, V, C, K, TERM)                                                                          \
     CYPOOL_INLINE V NAME##_phase(const T *src, ptrdiff_t codes, const ptrdiff_t *offsets, const ptrdiff_t *taps,      \
                                  ptrdiff_t n) {                                                                       \
         V a = {0};                                                                                                    \
         ptrdiff_t t = n % 4;                                                                                          \
         (void)codes, (void)taps;                                                                                      \
         if (t == 1)                                                                                                   \
-            a = TERM(V, C, K, 0);                                                                                        \
+            a = TERM(V, C, K, 0);                                                                                     \
         else if (t == 2)                                                                                              \
-            a = TERM(V, C, K, 0) + TERM(V, C, K, 1);                                                                        \
+            a = TERM(V, C, K, 0) + TERM(V, C, K, 1);                                                                  \
         else if (t == 3)                                                                                              \
-            a = TERM(V, C, K, 0) + TERM(V, C, K, 1) + TERM(V, C, K, 2);                                                        \
+            a = TERM(V, C, K, 0) + TERM(V, C, K, 1) + TERM(V, C, K, 2);                                               \
         else if (n) {                                                                                                 \
-            a = (TERM(V, C, K, 0) + TERM(V, C, K, 1)) + (TERM(V, C, K, 2) + TERM(V, C, K, 3));                                    \
+            a = (TERM(V, C, K, 0) + TERM(V, C, K, 1)) + (TERM(V, C, K, 2) + TERM(V, C, K, 3));                        \
             t = 4;                                                                                                    \
         }                                                                                                             \
         for (; t < n; t += 4)                                                                                         \
-            a += (TERM(V, C, K, t) + TERM(V, C, K, t + 1)) + (TERM(V, C, K, t + 2) + TERM(V, C, K, t + 3));                       \
+            a += (TERM(V, C, K, t) + TERM(V, C, K, t + 1)) + (TERM(V, C, K, t + 2) + TERM(V, C, K, t + 3));           \
         return a;                                                                                                     \
     }
 
@@ -65,8 +65,8 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
                             CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_TURN3_LAST, N, r, 0))
 
 /* The cells of N windows. */
-#define CYPOOL_SPREAD_VECTOR(NAME, T, V, C, K, N, TERM)                                                                  \
-    CYPOOL_PHASE(NAME, T, V, C, K, TERM)                                                                                 \
+#define CYPOOL_SPREAD_VECTOR(NAME, T, V, C, K, N, TERM)                                                               \
+    CYPOOL_PHASE(NAME, T, V, C, K, TERM)                                                                              \
     CYPOOL_INLINE void NAME(T *out, const T *src, ptrdiff_t stride, ptrdiff_t codes, const ptrdiff_t *offsets,        \
                             const ptrdiff_t *taps, const ptrdiff_t *begins) {                                         \
         V a = CYPOOL_PHASE_OF(NAME, 0, src);                                                                          \
@@ -93,7 +93,7 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
     }
 
 #define CYPOOL_SPREAD_FIT(NAME, N)                                                                                    \
-    if (N > 1 && whole >= N) {                                                                                                 \
+    if (N > 1 && whole >= N) {                                                                                        \
         for (j = 0; j + N <= whole; j += N)                                                                           \
             NAME(out + stride * j, src + j, stride, codes, offsets, taps, begins);                                    \
         if (j < whole)                                                                                                \
@@ -102,8 +102,8 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
     }
 
 #define CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, TERM)                                                           \
-    CYPOOL_SPREAD_VECTOR(NAME##_whole, T, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), C, N4, TERM)       \
-    CYPOOL_SPREAD_VECTOR(NAME##_half, T, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES), C, N3,    \
+    CYPOOL_SPREAD_VECTOR(NAME##_whole, T, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), C, N4, TERM)    \
+    CYPOOL_SPREAD_VECTOR(NAME##_half, T, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES), C, N3, \
                          TERM)                                                                                        \
     CYPOOL_SPREAD_VECTOR(NAME##_quarter, T, CYPOOL_JOIN(T, CYPOOL_QUARTER_BYTES),                                     \
                          CYPOOL_JOIN(C, CYPOOL_QUARTER_BYTES), C, N2, TERM)
@@ -119,7 +119,7 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
 /* Row r is of `cells` cells from out + r * out_step on, of windows whose shares stand from src + r * src_step on. */
 #define CYPOOL_SPREAD(NAME, T, C, N4, N3, N2, TERM)                                                                   \
     CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, TERM)                                                               \
-    CYPOOL_PHASE(NAME##_one, T, CYPOOL_ONE(T), CYPOOL_ONE(C), C, TERM)                                                   \
+    CYPOOL_PHASE(NAME##_one, T, CYPOOL_ONE(T), CYPOOL_ONE(C), C, TERM)                                                \
     CYPOOL_INLINE void NAME##_row(T *out, const T *src, ptrdiff_t cells, ptrdiff_t stride, ptrdiff_t codes,           \
                                   const ptrdiff_t *offsets, const ptrdiff_t *taps, const ptrdiff_t *begins) {         \
         const ptrdiff_t whole = cells / stride;                                                                       \
