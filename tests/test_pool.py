@@ -114,6 +114,30 @@ def test_max_and_min(case, dtype, level):
     assert_same(x, before)
 
 
+@functools.cache
+def rows_of(dtype, shape, axis, stride):
+    """Of windows of few cells, with rows of about as many of them as a vector has lanes: case, array, what is wanted."""
+    rows = []
+    for (kernel, dilation), windows in itertools.product(
+        ((1, 1), (2, 1), (3, 1), (4, 1), (2, 2)), (1, 2, 3, 4, 5, 8, 9, 16, 17, 33)
+    ):
+        padding = (1, kernel * dilation // 2)
+        width = max((windows - 1) * stride + (kernel - 1) * dilation + 1 - padding[1], kernel * dilation)
+        case = Case(tuple(n or width for n in shape), (2, kernel), stride, padding, (1, dilation), axis=axis)
+        x = ordered(case.shape, dtype)
+        rows.append((case, x, {name: wanted_extremes(name, x, case) for name in ("max_pool", "min_pool")}))
+    return rows
+
+
+@pytest.mark.parametrize("stride", range(1, 5))
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64", "int64"])
+@pytest.mark.parametrize(("shape", "axis"), [((2, 5, None), WH), ((5, None, 9), (0, 1))], ids=["rows", "lanes"])
+def test_indices_of_rows_about_as_long_as_vectors(shape, axis, dtype, stride, level):
+    for case, x, wanted in rows_of(dtype, shape, axis, stride):
+        for layout in ("C", "F"):
+            check_extremes(LAYOUTS[layout](x), case, wanted, threads=(1,))
+
+
 @by_id("case", CASES)
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_sum_and_avg(case, dtype, level):

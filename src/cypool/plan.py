@@ -36,6 +36,8 @@ BARE = 16 * 1024
 """Cells of a tile's row that goes straight from the input to the output."""
 BOX = 12
 """Rows of cells under a block window that are merged with it in one go."""
+PICKS = 16
+"""Cells of a window that are looked at in one go where their indices are wanted; twice as many if no stride is 1."""
 NARROW = 8
 """Lanes below which a strided window along the rows is gathered first."""
 ROW = 1024
@@ -158,7 +160,7 @@ def plan(
     head = [
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
-        tiling.fused, tiling.bare, tiling.boxed,
+        tiling.fused, tiling.bare, tiling.boxed, tiling.picked,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
         tiling.tiles,
@@ -288,6 +290,7 @@ class Tiling(NamedTuple):
     fused: bool
     bare: bool
     boxed: bool
+    picked: bool
     buffer: int
     slots: int
     partial: int
@@ -316,7 +319,10 @@ def _tiling(
     lasts = [p[1] for p in programs]
     rings: list[int] = []
     slab = 0
-    stream = _stream(rows, across, lanes.size, planes, programs, width, request) if across else None
+    picked = _picked(rows, across, lanes.size, request)
+    stream = None
+    if across and not picked:
+        stream = _stream(rows, across, lanes.size, planes, programs, width, request)
     if stream:
         rings, windows, planes_tile, lanes_tile = stream
         row = _pitch(axes[-1], windows[-1]) * lanes_tile
@@ -324,17 +330,21 @@ def _tiling(
         slab = planes_tile * prod(windows[: len(rows) - 1]) * row + 32
         staged, partial, direct = 0, 0, False
     else:
-        windows, planes_tile, lanes_tile, staged, buffer = _block(rows, across, lanes.size, planes, request, width)
+        windows, planes_tile, lanes_tile, staged, buffer = _block(
+            rows, across, lanes.size, planes, request, width, picked
+        )
         row = (_pitch(across, windows[-1]) if across else 1) * lanes_tile
         partial = row if prod(min(a.kernel, a.size) for a in rows) > BATCH or staged == 2 else 0
-        direct = (
-            across is None
-            and not request.indices
-            and not request.divided
-            and request.gaps is None
-            and request.lane_type == request.y_type
-            and (lanes.strides[1] == 1 or lanes.size == 1)
-        )
+        picked = picked and staged != 2
+        direct = request.lane_type == request.y_type and (lanes.strides[1] == 1 or lanes.size == 1)
+        if request.indices:
+            # Codes of a byte go where they belong along with the values.
+            steps = [a.strides for a in axes] + [k.strides for k in (lanes, *outer)]
+            alike = all(of[1] == of[2] for of in steps)
+            side = not across or across.strides[1] == lanes.size
+            direct = direct and picked and alike and side and not request.flat and TYPES[request.z_type] == "u1"
+        else:
+            direct = direct and across is None and not request.divided and request.gaps is None
     # Straight to the output: along rows from scratch (fused) or from the input (bare), or whole blocks (boxed).
     open_ended = (
         not stream
@@ -358,7 +368,9 @@ def _tiling(
     direct = direct or boxed
     buffer = -(-max(buffer, slab) // 64) * 64
     slots = 0
-    if folds[-1] > 1:
+    if picked:
+        pass
+    elif folds[-1] > 1:
         slots = buffer
     elif across and across.stride > 1 and lanes_tile < NARROW and not folds[-1]:
         sides = len({(level, tap * across.dilation % across.stride) for level, tap in lasts[-1]})
@@ -369,12 +381,12 @@ def _tiling(
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
         windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct, fused, bare, boxed,
-        buffer, slots, partial, slab, tiles,
+        picked, buffer, slots, partial, slab, tiles,
     )  # fmt: skip
 
 
 def _block(
-    rows: list[Axis], across: Axis | None, lanes: int, planes: int, request: Request, width: int
+    rows: list[Axis], across: Axis | None, lanes: int, planes: int, request: Request, width: int, picked: bool
 ) -> tuple[list[int], int, int, int, int]:
     """Return a tile of rows merged whole, as (windows, planes, lanes, staged, cells of a buffer)."""
     windows = [1] * len(rows)
@@ -394,7 +406,7 @@ def _block(
     if request.gaps or request.x_type != request.lane_type or (across and across.strides[0] != lanes):
         box = _box(rows, windows, row)
         overlapping = any(a.kernel > a.stride for a in rows)
-        staged = 1 if overlapping and box <= STREAM // width else 2
+        staged = 1 if (overlapping or picked) and box <= STREAM // width else 2
         buffer = max(buffer, box if staged == 1 else windows[len(rows) - 1] * row)
     return windows, planes_tile, lanes_tile, staged, buffer
 
@@ -408,6 +420,18 @@ def _fill(rows: list[Axis], windows: list[int], planes: int, budget: int) -> int
         if windows[i] < rows[i].count:
             return 1
     return max(1, min(planes, budget))
+
+
+def _picked(rows: list[Axis], across: Axis | None, lanes: int, request: Request) -> bool:
+    """Whether all cells of a window are looked at in one go: few ones, whose indices are wanted."""
+    axes = [*rows, across] if across else rows
+    return (
+        request.indices
+        and request.gaps is None
+        and all(a.bins is None for a in axes)
+        and prod(a.kernel for a in axes) <= PICKS * (2 if all(a.stride > 1 for a in axes) else 1)
+        and (not across or across.stride <= min(across.extent, 3 if lanes == 1 else 1))
+    )
 
 
 def _alone(axis: Axis) -> bool:

@@ -5,7 +5,8 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
 
     rows      the axes across rows are merged first, all taps at once, straight from the input or from a staged copy,
               into a block of rows, each padded left and right;
-    across    the axis along the rows is merged, in one long run over the whole block where rows are short;
+    across    the axis along the rows is merged, in one long run over the whole block where rows are short; windows of
+              few cells whose indices are wanted are made in one go instead, rows and across (picks.h);
     store     rows are divided (averages), converted and written.
 
 Large windows are streamed instead: a tile goes along the last row axis cell by cell. Each cell's slab is merged along
@@ -31,7 +32,7 @@ from libc.string cimport memset
 
 from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport bytes_of, choose_loops, read_plan
-from cypool._kernels.rows cimport flags_of, paired
+from cypool._kernels.rows cimport cypool_tap, cypool_windows, flags_of, paired
 
 cdef enum:
     MAX_AXES = 64
@@ -62,6 +63,7 @@ cdef struct Tile:
     Py_ssize_t lane, lanes
     Py_ssize_t padded_start, padded_cells   # the row whose padding stands in buffer 0
     Py_ssize_t gap
+    char* codes                     # of the cells picked: where that of an output's, or buffer 0's, first one is
     char* buffers
     char* slots
     char* partial
@@ -147,7 +149,7 @@ cdef int _tiles(const Job* job, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::
         if job.head.streamed:
             _stream(job, &tile, NULL, NULL, x, y, z)
             continue
-        block = _merge(job, &tile, x, y, &pitch)
+        block = _merge(job, &tile, x, y, z, &pitch)
         if block != NULL:
             _store(job, &tile, block, pitch, y, z)
     free(scratch)
@@ -171,8 +173,8 @@ cdef int _tiles_with_gaps(const Job* job, const Job* counting, const uint8_t[::1
             if job.head.streamed:
                 _stream(job, &tile, counting, &counted, x, y, z)
                 continue
-            block = _merge(job, &tile, x, y, &pitch)
-            counts = _merge(counting, &counted, x, y, &pitch)
+            block = _merge(job, &tile, x, y, z, &pitch)
+            counts = _merge(counting, &counted, x, y, z, &pitch)
             _store_with_gaps(job, &tile, block, counts, pitch, y, z)
     free(scratch)
     free(more)
@@ -254,33 +256,44 @@ cdef void _columns(const Axis* axis, Tile* tile, Py_ssize_t column, Py_ssize_t c
     tile.by_count = -1
 
 
-cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, Py_ssize_t* pitch) noexcept nogil:
+cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::1] z,
+                  Py_ssize_t* pitch) noexcept nogil:
     """Pool one tile, rows and across; return the block of its rows, `pitch` elements apart; NULL if they are stored."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t p
     cdef char* block = tile.buffers
+    cdef bint across = head.has_across and not head.picked
     _planes(job, tile)
     if head.bare:
         _bare(job, tile, x, y)
         return NULL
-    pitch[0] = tile.cells * tile.lanes
+    pitch[0] = _pitch(job, tile)
     for p in range(tile.planes):
-        tile.plane_to[p] = p * tile.rows * pitch[0] + tile.begin * tile.lanes
+        tile.plane_to[p] = p * tile.rows * pitch[0] + (tile.begin * tile.lanes if across else 0)
         if head.direct:
-            tile.plane_to[p] = _plane(job, Y, tile.plane + p) + tile.column + tile.lane
+            tile.plane_to[p] = _plane(job, Y, tile.plane + p) + tile.column * tile.lanes + tile.lane
+    tile.codes = block + tile.gap
     if head.direct:
+        if head.picked:
+            # Each a byte, and each where its value is.
+            tile.codes = <char*>&z[0] + head.starts[<int>Z] - head.starts[<int>Y]
         _direct_rows(job, tile, x, <char*>&y[0])
         return NULL
-    if head.has_across:
+    if across:
         _pad(job, tile)
     _direct_rows(job, tile, x, block)
-    if head.has_across:
+    if across:
         if head.fused:
             _across_to_output(job, tile, block, y)
             return NULL
         pitch[0] = _across_pitch(job, tile)
         block = _across(job, tile, block, _other(job, tile, block))
     return block
+
+
+cdef inline Py_ssize_t _pitch(const Job* job, Tile* tile) noexcept nogil:
+    """Return how far apart the rows are that `_direct_rows` makes."""
+    return (tile.columns if job.head.picked else tile.cells) * tile.lanes
 
 
 cdef void _planes(const Job* job, Tile* tile) noexcept nogil:
@@ -384,7 +397,7 @@ cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* 
     cdef Py_ssize_t a, w, whole, rows, to
     cdef Py_ssize_t row = 0
     cdef Py_ssize_t last = head.n_rows - 1
-    cdef Py_ssize_t out_step = run.strides[<int>Y] if head.direct else tile.cells * tile.lanes
+    cdef Py_ssize_t out_step = run.strides[<int>Y] if head.direct else _pitch(job, tile)
     for a in range(head.n_rows):
         index[a] = 0
     while True:
@@ -402,8 +415,12 @@ cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* 
                 # Whole windows follow until one would end past the axis.
                 whole = (run.size - _extent(run) + run.low) // run.stride + 1
                 rows = min(whole - tile.first[last], tile.count[last]) - w
-            _merge_rows(job, tile, x, staged, source, strides, index, low, high, w, rows, out, to + w * out_step,
-                        out_step, plane, planes)
+            if head.picked:
+                _pick_rows(job, tile, x, staged, source, strides, index, low, high, w, rows, out, to + w * out_step,
+                           out_step, plane, planes)
+            else:
+                _merge_rows(job, tile, x, staged, source, strides, index, low, high, w, rows, out, to + w * out_step,
+                            out_step, plane, planes)
             w += rows
         row += tile.count[last]
         a = last - 1
@@ -510,6 +527,98 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
             batch += 1
     if batch:
         _cascaded(job, tile, batch, out + (tile.plane_to[plane] + target) * job.lane_bytes, length)
+
+
+cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* staged, Py_ssize_t source,
+                     const Py_ssize_t* strides, const Py_ssize_t* index, const Py_ssize_t* low,
+                     const Py_ssize_t* high, Py_ssize_t w, Py_ssize_t rows, char* out, Py_ssize_t target,
+                     Py_ssize_t out_step, Py_ssize_t plane, Py_ssize_t planes) noexcept nogil:
+    """As `_merge_rows`, along the rows as well, for windows of no more than BATCH cells that remember them."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t last = head.n_rows - 1
+    cdef Py_ssize_t length = (tile.stop - tile.begin) * tile.lanes
+    cdef Py_ssize_t step = job.rows[last].stride * strides[last]
+    cdef cypool_tap taps[BATCH]
+    cdef cypool_windows windows
+    cdef Py_ssize_t tap[MAX_AXES]
+    cdef Py_ssize_t a, p, base, first
+    cdef Py_ssize_t offset = source
+    cdef Py_ssize_t code = 0
+    cdef char* src
+    for a in range(head.n_rows):
+        tap[a] = low[a]
+        base = _start(&job.rows[a], tile.first[a] + (w if a == last else index[a]))
+        offset += (base + low[a] * job.rows[a].dilation) * strides[a]
+        code += low[a] * job.rows[a].code
+    base = offset
+    windows.taps = taps
+    windows.n = 0
+    windows.stride = job.across.stride if head.has_across else 1
+    windows.first = 0
+    windows.stop = tile.columns * tile.lanes
+    windows.low = windows.high = 0
+    a = last
+    while a >= 0:
+        _add_taps(job, tile, taps, &windows, offset - base, code)
+        a = last
+        while a >= 0:
+            tap[a] += 1
+            offset += job.rows[a].dilation * strides[a]
+            code += job.rows[a].code
+            if tap[a] < high[a]:
+                break
+            offset -= (high[a] - low[a]) * job.rows[a].dilation * strides[a]
+            code -= (high[a] - low[a]) * job.rows[a].code
+            tap[a] = low[a]
+            a -= 1
+    # What the last tap of each axis adds: `offset` is back at the first.
+    for a in range(head.n_rows):
+        offset += (high[a] - low[a] - 1) * job.rows[a].dilation * strides[a]
+    windows.begin, windows.end = tile.buffers, tile.plane_x
+    if head.staged == 0:
+        windows.begin, windows.end = &x[0], &x[0] + x.shape[0]
+    for p in range(plane, plane + planes):
+        src = staged + base * job.lane_bytes
+        if head.staged == 0:
+            first = base + tile.plane_x[p]
+            src = _cells(x, first, first + offset - base + (rows - 1) * step + length - 1, job.x_bytes)
+        first = tile.plane_to[p] + target
+        job.steps.picks(out + first * job.lane_bytes, tile.codes + first * (1 if head.direct else job.lane_bytes),
+                        out_step, head.direct, src, step, rows, tile.columns * tile.lanes, &windows)
+
+
+cdef inline void _add_taps(const Job* job, Tile* tile, cypool_tap* taps, cypool_windows* windows, Py_ssize_t offset,
+                           Py_ssize_t code) noexcept nogil:
+    """Add the taps of one row of cells, each where its code belongs."""
+    cdef const Axis* axis = job.across
+    cdef cypool_tap tap
+    cdef Py_ssize_t t, at
+    cdef Py_ssize_t i = 0
+    if not job.head.has_across:
+        axis = NULL
+    for t in range(1 if axis == NULL else axis.kernel):
+        tap.at, tap.code, tap.first, tap.stop, tap.shift = offset, code, 0, tile.columns * tile.lanes, 0
+        if axis != NULL:
+            at = t * axis.dilation - tile.begin
+            tap.at += at * tile.lanes
+            tap.code += t * axis.code
+            tap.shift = min(t * axis.dilation, axis.stride - 1)
+            # The windows whose cell lies between those of the row: all arguments of // are positive.
+            tap.first = (axis.stride - 1 - at) // axis.stride if at < 0 else 0
+            at = tile.stop - tile.begin - at
+            tap.stop = min(tile.columns, (at + axis.stride - 1) // axis.stride if at > 0 else 0)
+            tap.first *= tile.lanes
+            tap.stop *= tile.lanes
+        windows.first = max(windows.first, tap.first)
+        windows.stop = min(windows.stop, tap.stop)
+        windows.low = min(windows.low, tap.at - tap.shift)
+        windows.high = max(windows.high, tap.at - tap.shift)
+        i = windows.n
+        while i > 0 and taps[i - 1].code > tap.code:
+            taps[i] = taps[i - 1]
+            i -= 1
+        taps[i] = tap
+        windows.n += 1
 
 
 cdef char* _stage_batch(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t source, Py_ssize_t step,

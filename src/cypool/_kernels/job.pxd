@@ -8,6 +8,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from cypool._kernels.rows cimport Max, Min, Sum
 from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
 from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
+from cypool._kernels.rows cimport cypool_max_picks, cypool_min_picks, cypool_picks
 from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
@@ -25,6 +26,7 @@ cdef struct Steps:
     combine_f combine
     combine_f copy          # rows of the output's type, one tap
     across_f across         # NULL where indices travel along
+    cypool_picks picks      # NULL where they do not
     fill_f fill
     split_f split
     load_f load
@@ -59,7 +61,7 @@ cdef struct Head:
     Py_ssize_t op, x_type, lane_type, y_type, z_type
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
-    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed
+    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles
@@ -122,6 +124,7 @@ cdef inline void choose_loops(Job* job) noexcept:
     # Copies are a max of one cell, of integers of the output's width.
     job.steps.copy = cypool_max[U1 + (job.y_bytes > 1) + (job.y_bytes > 2) + (job.y_bytes > 4)]
     job.steps.across = NULL
+    job.steps.picks = NULL
     job.steps.store_codes = NULL
     job.steps.not_nan = NULL
     if job.head.op == SUM:
@@ -183,10 +186,12 @@ cdef inline void _sums(Job* job, sum_t* lane) noexcept:
 cdef inline void _picks(Job* job, pick_t* lane) noexcept:
     if job.head.op == MAX:
         job.steps.combine = <combine_f><void*>pick[pick_t, Max]
+        job.steps.picks = cypool_max_picks[job.head.lane_type]
         job.steps.fill = <fill_f><void*>pick_fill[pick_t, Max]
         job.steps.erase = <erase_f><void*>erase_picks[pick_t, Max]
     else:
         job.steps.combine = <combine_f><void*>pick[pick_t, Min]
+        job.steps.picks = cypool_min_picks[job.head.lane_type]
         job.steps.fill = <fill_f><void*>pick_fill[pick_t, Min]
         job.steps.erase = <erase_f><void*>erase_picks[pick_t, Min]
     _converts(job, lane)

@@ -69,6 +69,25 @@ cdef extern from "across.h" nogil:
     const across_f* cypool_min_across
     const across_f* cypool_sum_across
 
+cdef extern from "picks.h" nogil:
+    # One cell of each window of a row: where the first window has it, its code, and the windows that have it.
+    ctypedef struct cypool_tap:
+        Py_ssize_t at, code, first, stop, shift
+
+    ctypedef struct cypool_windows:
+        const cypool_tap* taps
+        Py_ssize_t n, stride, first, stop, low, high
+        const void* begin
+        const void* end
+
+    # By type of lane: out[r, j] = the best of src[r, taps[t].at + stride * j] for all t, codes[r, j] its code, a byte
+    # or as wide as a lane.
+    ctypedef void (*cypool_picks)(void* out, void* codes, Py_ssize_t step, int bytes, const void* src,
+                                  Py_ssize_t src_step, Py_ssize_t rows, Py_ssize_t length,
+                                  const cypool_windows* windows)
+    const cypool_picks* cypool_max_picks
+    const cypool_picks* cypool_min_picks
+
 
 # --- one cell ---------------------------------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ typedef void (*cypool_combine)(void *out, ptrdiff_t out_step, const void *src, p
     typedef T T##64 __attribute__((vector_size(64), aligned(sizeof(T)), may_alias));                                  \
     typedef T T##32 __attribute__((vector_size(32), aligned(sizeof(T)), may_alias));                                  \
     typedef T T##16 __attribute__((vector_size(16), aligned(sizeof(T)), may_alias));                                  \
-    typedef T T##8 __attribute__((vector_size(8), aligned(sizeof(T)), may_alias)); \
+    typedef T T##8 __attribute__((vector_size(8), aligned(sizeof(T)), may_alias));                                    \
     typedef T T##1 __attribute__((vector_size(sizeof(T)), may_alias));
 
 CYPOOL_TYPES(int8_t)

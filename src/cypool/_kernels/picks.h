@@ -1,0 +1,202 @@
+/* The best cell of each window and its code, in vectors.
+
+   The taps of a window come in the order of their codes, so that the first of equal cells stays without a look at any
+   code, and value and code stay in registers over all of them. Cells that are `stride` apart are put side by side by
+   shuffles, as in across.h. Where windows reach into the padding, a vector takes of each tap only the lanes that have
+   it: no padding is laid out in scratch. Codes are written as wide as lanes, or as bytes. */
+
+#ifndef CYPOOL_PICKS_H
+#define CYPOOL_PICKS_H
+
+#include "across.h"
+
+/* One cell of each window of a row. */
+typedef struct {
+    ptrdiff_t at, code;    /* where the first window has it, and what it is called */
+    ptrdiff_t first, stop; /* the windows that have it */
+    ptrdiff_t shift;       /* how many cells before it vectors are read, so that none past their windows is */
+} cypool_tap;
+
+/* The windows of a row. */
+typedef struct {
+    const cypool_tap *taps; /* in the order of their codes */
+    ptrdiff_t n, stride;
+    ptrdiff_t first, stop;  /* the windows that have all of them */
+    ptrdiff_t low, high;    /* the least and the greatest place that a vector of the first windows is read from */
+    const void *begin, *end; /* the memory that there is */
+} cypool_windows;
+
+typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, const void *src, ptrdiff_t src_step,
+                             ptrdiff_t rows, ptrdiff_t length, const cypool_windows *windows);
+
+/* Whether b takes the place of a, the earlier: not on a tie; a NaN does, and keeps it. */
+#define CYPOOL_ABOVE(a, b) ((b) > (a))
+#define CYPOOL_BELOW(a, b) ((b) < (a))
+#define CYPOOL_ABOVE_FLOAT(a, b) ((((a) >= (b)) == 0) & ((a) == (a)))
+#define CYPOOL_BELOW_FLOAT(a, b) ((((a) <= (b)) == 0) & ((a) == (a)))
+
+/* Window j. */
+#define CYPOOL_PICKS_ONE(NAME, T, C, BEATS)                                                                           \
+    CYPOOL_INLINE void NAME(T *out, void *codes, int bytes, const T *src, ptrdiff_t j,                                \
+                            const cypool_windows *windows) {                                                          \
+        const cypool_tap *tap = windows->taps, *end = tap + windows->n;                                               \
+        ptrdiff_t code;                                                                                               \
+        T a, b;                                                                                                       \
+        while (j < tap->first || j >= tap->stop)                                                                      \
+            tap++;                                                                                                    \
+        a = src[windows->stride * j + tap->at];                                                                       \
+        code = tap->code;                                                                                             \
+        for (tap++; tap < end; tap++) {                                                                               \
+            if (j < tap->first || j >= tap->stop)                                                                     \
+                continue;                                                                                             \
+            b = src[windows->stride * j + tap->at];                                                                   \
+            if (BEATS(a, b)) {                                                                                        \
+                a = b;                                                                                                \
+                code = tap->code;                                                                                     \
+            }                                                                                                         \
+        }                                                                                                             \
+        out[j] = a;                                                                                                   \
+        if (bytes)                                                                                                    \
+            ((uint8_t *)codes)[j] = (uint8_t)code;                                                                    \
+        else                                                                                                          \
+            ((C *)codes)[j] = (C)code;                                                                                \
+    }
+
+#ifdef CYPOOL_SHUFFLES
+
+#define CYPOOL_LANE(n, r, i) (i)
+
+/* Few bytes; vectors.h has more. */
+typedef uint8_t uint8_t2 __attribute__((vector_size(2), aligned(1), may_alias));
+typedef uint8_t uint8_t4 __attribute__((vector_size(4), aligned(1), may_alias));
+
+/* The windows j .. j + N - 1; `edge`: not all of them have all taps. */
+#define CYPOOL_PICKS_VECTOR(NAME, T, C, V, K, N, BEATS)                                                               \
+    CYPOOL_INLINE V NAME##_apart(const T *src, ptrdiff_t stride, const cypool_tap *tap) {                             \
+        const T *p = src + tap->at - tap->shift;                                                                      \
+        V a = *(const V *)p, b, c;                                                                                    \
+        if (stride == 1)                                                                                              \
+            return a;                                                                                                 \
+        b = *(const V *)(p + N);                                                                                      \
+        if (stride == 2)                                                                                              \
+            return tap->shift ? CYPOOL_HALVED(N, 1, a, b) : CYPOOL_HALVED(N, 0, a, b);                                \
+        c = *(const V *)(p + 2 * N);                                                                                  \
+        if (tap->shift == 0)                                                                                          \
+            return CYPOOL_THIRDS(N, 0, a, b, c);                                                                      \
+        return tap->shift == 1 ? CYPOOL_THIRDS(N, 1, a, b, c) : CYPOOL_THIRDS(N, 2, a, b, c);                         \
+    }                                                                                                                 \
+    CYPOOL_INLINE void NAME(T *out, void *codes, int bytes, const T *src, ptrdiff_t j, ptrdiff_t stride,              \
+                            const cypool_windows *windows, int edge) {                                                \
+        const cypool_tap *tap = windows->taps, *end = tap + windows->n;                                               \
+        const K lane = (K){CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_LANE, N, 0, 0)} + (C)j;                                     \
+        V a = {0}, b;                                                                                                 \
+        K code = {0}, none = ~code, has, take;                                                                        \
+        if (!edge) {                                                                                                  \
+            a = NAME##_apart(src + stride * j, stride, tap);                                                          \
+            code += (C)tap++->code;                                                                                   \
+        }                                                                                                             \
+        for (; tap < end; tap++) {                                                                                    \
+            b = NAME##_apart(src + stride * j, stride, tap);                                                          \
+            take = (K)BEATS(a, b);                                                                                    \
+            if (edge) {                                                                                               \
+                has = (lane >= (C)tap->first) & (lane < (C)tap->stop);                                                \
+                take = (take | none) & has;                                                                           \
+                none &= ~has;                                                                                         \
+            }                                                                                                         \
+            a = CYPOOL_SELECT(take, b, a);                                                                            \
+            code = CYPOOL_SELECT(take, (K){0} + (C)tap->code, code);                                                  \
+        }                                                                                                             \
+        *(V *)(out + j) = a;                                                                                          \
+        if (bytes)                                                                                                    \
+            *(CYPOOL_JOIN(uint8_t, N) *)((uint8_t *)codes + j) =                                                      \
+                __builtin_convertvector(code, CYPOOL_JOIN(uint8_t, N));                                               \
+        else                                                                                                          \
+            *(K *)((C *)codes + j) = code;                                                                            \
+    }
+
+/* A row of them, the last vector overlapping the one before. What a vector would read past the memory that there is,
+   goes window by window. */
+#define CYPOOL_PICKS_FIT(NAME, ONE, N)                                                                                \
+    if (N > 1 && length >= N) {                                                                                       \
+        for (j = 0; j < length; j += N) {                                                                             \
+            j = j > length - N ? length - N : j;                                                                      \
+            if (j >= windows->first && j + N <= windows->stop)                                                        \
+                NAME(out, codes, bytes, src, j, stride, windows, 0);                                                          \
+            else if ((const void *)(src + stride * j + windows->low) >= windows->begin &&                             \
+                     (const void *)(src + stride * (j + N) + windows->high) <= windows->end)                          \
+                NAME(out, codes, bytes, src, j, stride, windows, 1);                                                          \
+            else                                                                                                      \
+                for (i = j; i < j + N; i++)                                                                           \
+                    ONE(out, codes, bytes, src, i, windows);                                                                  \
+        }                                                                                                             \
+        return;                                                                                                       \
+    }
+#define CYPOOL_PICKS_VECTORS(NAME, T, C, N4, N3, N2, BEATS)                                                           \
+    CYPOOL_PICKS_VECTOR(NAME##_whole, T, C, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), N4, BEATS)    \
+    CYPOOL_PICKS_VECTOR(NAME##_half, T, C, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES), N3,  \
+                        BEATS)                                                                                        \
+    CYPOOL_PICKS_VECTOR(NAME##_quarter, T, C, CYPOOL_JOIN(T, CYPOOL_QUARTER_BYTES),                                   \
+                        CYPOOL_JOIN(C, CYPOOL_QUARTER_BYTES), N2, BEATS)
+#define CYPOOL_PICKS_FITS(NAME, N4, N3, N2)                                                                           \
+    CYPOOL_PICKS_FIT(NAME##_whole, NAME##_one, N4)                                                                    \
+    CYPOOL_PICKS_FIT(NAME##_half, NAME##_one, N3)                                                                     \
+    CYPOOL_PICKS_FIT(NAME##_quarter, NAME##_one, N2)
+#else
+#define CYPOOL_PICKS_VECTORS(NAME, T, C, N4, N3, N2, BEATS)
+#define CYPOOL_PICKS_FITS(NAME, N4, N3, N2)
+#endif
+
+/* out[r, j] = the best of src[r, taps[t].at + j * stride] for all t, codes[r, j] its code: a byte, or as wide as a lane.
+   Strides are 1, 2 and 3; windows leave no cell between them. */
+#define CYPOOL_PICKS(NAME, T, C, N4, N3, N2, BEATS)                                                                   \
+    CYPOOL_PICKS_ONE(NAME##_one, T, C, BEATS)                                                                         \
+    CYPOOL_PICKS_VECTORS(NAME, T, C, N4, N3, N2, BEATS)                                                               \
+    CYPOOL_INLINE void NAME##_row(T *out, void *codes, int bytes, const T *src, ptrdiff_t length, ptrdiff_t stride,   \
+                                  const cypool_windows *windows) {                                                    \
+        ptrdiff_t i, j;                                                                                               \
+        (void)i, (void)stride;                                                                                        \
+        CYPOOL_PICKS_FITS(NAME, N4, N3, N2)                                                                           \
+        for (j = 0; j < length; j++)                                                                                  \
+            NAME##_one(out, codes, bytes, src, j, windows);                                                           \
+    }                                                                                                                 \
+    static void NAME(void *out, void *codes, ptrdiff_t step, int bytes, const void *src, ptrdiff_t src_step,          \
+                     ptrdiff_t rows, ptrdiff_t length, const cypool_windows *windows) {                               \
+        T *to = (T *)out;                                                                                             \
+        const T *from = (const T *)src;                                                                               \
+        ptrdiff_t r;                                                                                                  \
+        for (r = 0; r < rows; r++, to += step, from += src_step) {                                                    \
+            char *code = (char *)codes + r * step * (bytes ? 1 : (ptrdiff_t)sizeof(C));                               \
+            if (windows->stride == 1)                                                                                 \
+                NAME##_row(to, code, bytes, from, length, 1, windows);                                                \
+            else if (windows->stride == 2)                                                                            \
+                NAME##_row(to, code, bytes, from, length, 2, windows);                                                \
+            else                                                                                                      \
+                NAME##_row(to, code, bytes, from, length, 3, windows);                                                \
+        }                                                                                                             \
+    }
+
+#if CYPOOL_BYTES == 64
+#define CYPOOL_PICKS4(NAME, T, BEATS) CYPOOL_PICKS(NAME, T, int32_t, 16, 8, 4, BEATS)
+#define CYPOOL_PICKS8(NAME, T, BEATS) CYPOOL_PICKS(NAME, T, int64_t, 8, 4, 2, BEATS)
+#elif CYPOOL_BYTES == 32
+#define CYPOOL_PICKS4(NAME, T, BEATS) CYPOOL_PICKS(NAME, T, int32_t, 8, 4, 2, BEATS)
+#define CYPOOL_PICKS8(NAME, T, BEATS) CYPOOL_PICKS(NAME, T, int64_t, 4, 2, 1, BEATS)
+#else
+#define CYPOOL_PICKS4(NAME, T, BEATS) CYPOOL_PICKS(NAME, T, int32_t, 4, 2, 2, BEATS)
+#define CYPOOL_PICKS8(NAME, T, BEATS) CYPOOL_PICKS(NAME, T, int64_t, 2, 1, 1, BEATS)
+#endif
+
+CYPOOL_PICKS4(int32_t_above, int32_t, CYPOOL_ABOVE)
+CYPOOL_PICKS8(int64_t_above, int64_t, CYPOOL_ABOVE)
+CYPOOL_PICKS4(float_above, float, CYPOOL_ABOVE_FLOAT)
+CYPOOL_PICKS8(double_above, double, CYPOOL_ABOVE_FLOAT)
+CYPOOL_PICKS4(int32_t_below, int32_t, CYPOOL_BELOW)
+CYPOOL_PICKS8(int64_t_below, int64_t, CYPOOL_BELOW)
+CYPOOL_PICKS4(float_below, float, CYPOOL_BELOW_FLOAT)
+CYPOOL_PICKS8(double_below, double, CYPOOL_BELOW_FLOAT)
+
+/* By type of lane. */
+static const cypool_picks cypool_max_picks[] = {0, 0, int32_t_above, int64_t_above, 0, 0, 0, 0, float_above, double_above};
+static const cypool_picks cypool_min_picks[] = {0, 0, int32_t_below, int64_t_below, 0, 0, 0, 0, float_below, double_below};
+
+#endif
