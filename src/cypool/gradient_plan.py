@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cypool.geometry import Window
-from cypool.plan import Axis, Plan, even, merge_lanes, sort_axes
+from cypool.plan import TYPES, Axis, Kept, Plan, even, merge_lanes, sort_axes
 
 SUM, CHOOSE, SCATTER, TAKE, PUT = range(5)
 
@@ -21,6 +21,10 @@ TERMS = 64
 """Cells of a window up to which every window is compared with every tap; indices into larger ones are followed."""
 BOX = 4096
 """Lanes of a tile: it stands in scratch about six times."""
+STRAIGHT = 16 * 1024
+"""Lanes of a tile that needs no scratch."""
+NARROW = 8
+"""Lanes below which they are no row of their own."""
 ROW = 1024
 """Lanes that are handled at once where a row must be cut."""
 PARTS = 16
@@ -87,22 +91,24 @@ def plan(
     taps = sum((a.kernel - 1) * a.code for a in axes)
     most = taps if request.mode == CHOOSE else codes - 1
     planes = prod(k.size for k in outer)
-    tiles, lanes_tile = _grow(axes, tiled, lanes.size, request.mode)
+    straight = _straight(axes, lanes, outer, request)
+    room = STRAIGHT if straight else BOX
+    tiles, lanes_tile = _grow(axes, tiled, lanes.size, request.mode, room)
     one = lanes_tile * prod(n if request.mode >= SCATTER else n + t.halo() for n, t in zip(tiles, tiled, strict=True))
     # Sums over indices that are followed are made for one plane at a time.
-    planes_tile = 1 if request.mode >= SCATTER else max(1, min(planes, BOX // one))
+    planes_tile = 1 if request.mode >= SCATTER else max(1, min(planes, room // one))
     number = prod(-(-t.length // n) for n, t in zip(tiles, tiled, strict=True))
     number *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     phases = min(axes[0].stride, axes[0].size)
-    shared = request.mode < SCATTER and number < PARTS and (len(axes) > 1 or axes[0].stride > FEW)
+    shared = request.mode < SCATTER and not straight and number < PARTS and (len(axes) > 1 or axes[0].stride > FEW)
     parts = min(phases, PARTS) if shared else 1
     box = -(-one * planes_tile // 16) * 16
     rungs = max(_rungs(a, t.halo()) for a, t in zip(axes, tiled, strict=True)) if request.mode == SUM else 0
     row = min(ROW, lanes_tile * max(t.length for t in tiled)) if request.mode >= SCATTER else 0
-    if request.mode >= TAKE:
+    if request.mode >= TAKE or straight:
         box = 0
     table = [
-        *request, line, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
+        *request, straight, line, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
         box, rungs, row, parts, number * parts, clipped, len(axes), len(outer),
     ]  # fmt: skip
     bins: list[int] = []
@@ -139,7 +145,27 @@ def _rungs(axis: Axis, halo: int) -> int:
     return (min(axis.kernel, halo + 1).bit_length() - 1) // 2
 
 
-def _grow(axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int) -> tuple[list[int], int]:
+def _straight(axes: list[Axis], lanes: Kept, outer: list[Kept], request: Request) -> bool:
+    """Whether shares and codes are read where they are: codes of a byte, in arrays that lie as their shares do."""
+    if request.mode != CHOOSE or request.flat or request.lane_type != request.type:
+        return False
+    if TYPES[request.index_type] != "u1" or TYPES[request.type] not in ("f4", "f8"):
+        return False
+    along = axes[-1] if lanes.size == 1 else None
+    steps = [(a.count, a.strides) for a in axes] + [(k.size, k.strides) for k in (lanes, *outer)]
+    alike = all(of[1] == of[2] for n, of in steps if n > 1)
+    # Codes follow each other without a gap, in whatever order.
+    whole = 1
+    for step, n in sorted((of[2], n) for n, of in steps if n > 1):
+        if step != whole:
+            return False
+        whole *= n
+    if along is None:
+        return alike and lanes.size >= NARROW and lanes.strides == (1, 1, 1)
+    return alike and along.stride <= FEW and along.strides == (1, 1, 1)
+
+
+def _grow(axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int, room: int) -> tuple[list[int], int]:
     """Return the sides of a tile and its lanes: doubled where its halo weighs most, the last axis first."""
     if mode == PUT:
         return [t.length for t in tiled], min(lanes, ROW)
@@ -147,8 +173,8 @@ def _grow(axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int) -> tuple
         return [even(t.length, max(1, ROW // lanes)) for t in tiled], min(lanes, ROW)
     halos = [a.extent + a.stride if mode == SCATTER else t.halo() for a, t in zip(axes, tiled, strict=True)]
     least = prod(1 if mode == SCATTER else h + 1 for h in halos)
-    lanes_tile = min(lanes, max(16, min(ROW, even(lanes, max(1, BOX // least)))))
-    most = max(BOX, 4 * least * lanes_tile)
+    lanes_tile = min(lanes, max(16, min(ROW, even(lanes, max(1, room // least)))))
+    most = max(room, 4 * least * lanes_tile)
     sides = [1] * len(axes)
     open_axes = set(range(len(axes)))
     while open_axes:

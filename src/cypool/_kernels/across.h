@@ -56,6 +56,10 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
 #define CYPOOL_32(M, n, r, i) CYPOOL_16(M, n, r, i), CYPOOL_16(M, n, r, (i) + 16)
 #define CYPOOL_64(M, n, r, i) CYPOOL_32(M, n, r, i), CYPOOL_32(M, n, r, (i) + 32)
 
+/* first, first + 1, ... in N lanes of V, of C each. */
+#define CYPOOL_LANE(n, r, i) (i)
+#define CYPOOL_COUNTED(V, C, N, first) ((V){CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_LANE, N, 0, 0)} + (C)(first))
+
 /* Every second lane of two vectors from r on; every third of three, from the first two and then the last. */
 #define CYPOOL_SECOND(n, r, i) (2 * (i) + (r))
 #define CYPOOL_THIRD(n, r, i) (3 * (i) + (r) < 2 * (n) ? 3 * (i) + (r) : 0)

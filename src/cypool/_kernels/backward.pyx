@@ -12,6 +12,9 @@ stride 1, and a row of it is one long loop. `gradient_plan.py` decides the tiles
     store     the phases along a row are interleaved and written; where there are few of them, and the result is
               contiguous and of the lanes' type, this and the last axis are one loop (spread.h).
 
+Where codes are bytes beside shares that lie as they do, nothing is staged: cells claim their shares where these stand
+(`_claim`, claims.h).
+
 Indices of windows of many cells are followed one by one instead (`_visit`), into sums in scratch. Both orders of
 addition depend on the geometry alone. Offsets count elements, except where a name ends in `bytes`.
 """
@@ -23,7 +26,7 @@ from libc.string cimport memset
 
 from cypool._kernels.rows cimport combine_f, cypool_sum
 from cypool._kernels.shares cimport NONE, WRONG
-from cypool._kernels.shares cimport along, choose, interleave, known, load_codes, load_shares, repeat
+from cypool._kernels.shares cimport along, among, choose, in_range, interleave, known, load_codes, load_shares, repeat
 from cypool._kernels.shares cimport put, scatter, store_sums, take, weigh
 from cypool._kernels.shares cimport choose_f, interleave_f, known_f, load_codes_f, load_shares_f, repeat_f, scatter_f
 from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
@@ -47,12 +50,34 @@ cdef extern from "spread.h" nogil:
     void cypool_choose_doubles(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                                const cypool_reach*) noexcept
 
+cdef extern from "claims.h" nogil:
+    # A window over cells made at once: where its share stands, which of its row it is, what it calls each cell.
+    ctypedef struct cypool_claim:
+        Py_ssize_t at, window
+        Py_ssize_t codes[4]
+    ctypedef struct cypool_claims:
+        const cypool_claim* claims
+        Py_ssize_t n, stride, lines
+        const Py_ssize_t* starts
+        Py_ssize_t windows, first, stop, low, high
+        const void* begin
+        const void* end
+    ctypedef void (*cypool_claim_rows)(void* out, Py_ssize_t out_step, const void* src, const uint8_t* codes,
+                                       Py_ssize_t src_step, Py_ssize_t rows, Py_ssize_t cells,
+                                       const cypool_claims* claims) noexcept nogil
+    void cypool_claim_floats(void*, Py_ssize_t, const void*, const uint8_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                             const cypool_claims*) noexcept
+    void cypool_claim_doubles(void*, Py_ssize_t, const void*, const uint8_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                              const cypool_claims*) noexcept
+
 cdef enum:
     MAX_AXES = 64
     TERMS = 64          # windows that one call of `choose` or `combine` adds
     DIRECT = 16         # windows up to which a sum needs no ladder
     FEW = 4             # phases that are made all at once and interleaved
     NARROW = 8          # lanes below which a cell is not worth a call
+    AT_ONCE = 4         # cells that claim their shares together
+    NOT_NAMED = 256     # no code of a byte
     ALIGNMENT = 64      # bytes
 
 cdef enum Mode:
@@ -73,6 +98,7 @@ cdef struct Steps:
     known_f known
     choose_f choose
     cypool_spread spread    # NULL where shares and cells are not of one type
+    cypool_claim_rows claim
     interleave_f interleave
     repeat_f repeat
     scatter_f scatter
@@ -98,6 +124,7 @@ cdef struct Outer:
 cdef struct Head:
     Py_ssize_t mode, type, lane_type, index_type, flat, counted, padded, gaps, least
     Py_ssize_t anywhere         # flat indices name any cell, not only those of their windows
+    Py_ssize_t straight         # shares and codes, of a byte each, are read where they are
     Py_ssize_t line             # what they add to an offset, if that is all there is to it
     Py_ssize_t starts[3]
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
@@ -130,6 +157,8 @@ cdef struct Tile:
     Py_ssize_t phase_first, phase_last  # of the first axis
     Py_ssize_t phase[MAX_AXES]
     Reach reach[MAX_AXES]
+    Py_ssize_t* plane_to        # where each plane starts in the result,
+    Py_ssize_t* plane_from      # and in the source and the indices
     char* shares
     char* codes
     char* zeros
@@ -177,7 +206,9 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
     cdef Py_ssize_t number, bytes, buffers
     cdef int failed = 0
     cdef char* scratch
-    if head.mode >= SCATTER:
+    if head.straight:
+        bytes = 2 * head.planes_tile * sizeof(Py_ssize_t)
+    elif head.mode >= SCATTER:
         bytes = head.box * sizeof(double) + head.row * (job.bytes + sizeof(int64_t) + sizeof(Py_ssize_t))
     else:
         buffers = 2 + (head.mode == CHOOSE) + head.n_axes - 1 + min(axis.stride, <Py_ssize_t>FEW) + head.rungs
@@ -186,7 +217,15 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
     if scratch == NULL:
         return NO_MEMORY
     tile.zeros = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
-    if head.mode >= SCATTER:
+    if head.straight:
+        tile.plane_to = <Py_ssize_t*>tile.zeros
+        tile.plane_from = tile.plane_to + head.planes_tile
+        # Each call looks at its part of all codes, whatever windows they are of.
+        number = z.shape[0]
+        bytes = number * first // head.n_tiles
+        if not in_range(&z[bytes], number * last // head.n_tiles - bytes, <uint8_t>head.most):
+            failed = WRONG_INDEX
+    elif head.mode >= SCATTER:
         tile.sums = <double*>tile.zeros
         tile.codes = <char*>(tile.sums + head.box)
         tile.places = <Py_ssize_t*>(tile.codes + head.row * sizeof(int64_t))
@@ -200,7 +239,9 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
         tile.inside = tile.counts + axis.tile + axis.last - axis.first
     for number in range(first, last):
         _place(job, &tile, number)
-        if head.mode >= SCATTER:
+        if head.straight:
+            failed |= _claim(job, &tile, x, g, z, dry or failed)
+        elif head.mode >= SCATTER:
             failed |= _visit(job, &tile, x, g, z, dry)
         else:
             failed |= _stage(job, &tile, g, z, dry)
@@ -289,6 +330,240 @@ cdef inline Py_ssize_t _ceil(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 
 cdef inline Py_ssize_t _floor(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return a // b - (a < 0 and a % b != 0)
+
+
+# --- straight from the arrays -----------------------------------------------------------------------------------
+
+cdef int _claim(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z,
+                bint dry) noexcept nogil:
+    """Let the cells of a tile claim the shares of the windows that name them; WRONG_INDEX if one names no cell."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t zero[MAX_AXES]
+    cdef Py_ssize_t phases[MAX_AXES]
+    cdef Py_ssize_t a, p
+    cdef Py_ssize_t walked = head.n_axes - (head.lanes == 1)    # axes that are not along the rows
+    cdef Py_ssize_t inside = walked                             # the first of those whose phases are made at once,
+    cdef Py_ssize_t cells = job.axes[walked].stride if head.lanes == 1 else 1
+    for p in range(tile.planes):
+        tile.plane_to[p] = _plane(job, OUT, tile.plane + p, tile.lane)
+        tile.plane_from[p] = _plane(job, SOURCE, tile.plane + p, tile.lane)
+    if head.clipped and not _names_cells(job, tile, z):
+        return WRONG_INDEX
+    if dry:
+        return 0
+    while inside > 0 and cells * min(job.axes[inside - 1].stride, job.axes[inside - 1].size) <= AT_ONCE:
+        inside -= 1
+        cells *= min(job.axes[inside].stride, job.axes[inside].size)
+    for a in range(head.n_axes):
+        zero[a] = tile.phase[a] = 0
+        phases[a] = min(job.axes[a].stride, job.axes[a].size)
+    while True:
+        _claim_blocks(job, tile, walked, inside, x, g, z)
+        if not _step(tile.phase, zero, phases, inside):
+            return 0
+
+
+cdef bint _names_cells(const Job* job, Tile* tile, const uint8_t[::1] z) noexcept nogil:
+    """Whether the windows over a tile that hang over an edge name cells in the array."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t a, b, o, p, at, begin, end, length
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef Py_ssize_t start = head.starts[<int>INDICES] - head.starts[<int>SOURCE]
+    cdef uint64_t inside
+    for a in range(head.n_axes):
+        low[a] = max(tile.first[a] + job.axes[a].first, 0)
+        high[a] = min(tile.first[a] + job.axes[a].first + tile.room[a], job.axes[a].count)
+        if low[a] >= high[a]:
+            return True
+    for a in range(head.n_axes):
+        axis = &job.axes[a]
+        begin, end = low[a], high[a]
+        o = begin
+        while o < end:
+            if axis.whole_first <= o < axis.whole_last:
+                o = axis.whole_last
+                continue
+            inside = _inside(axis, o, head.most)
+            low[a], high[a] = o, o + 1
+            length = tile.lanes if head.lanes > 1 else high[last] - low[last]
+            for b in range(head.n_axes):
+                index[b] = low[b]
+            while True:
+                at = start
+                for b in range(head.n_axes):
+                    at += index[b] * job.axes[b].strides[<int>INDICES]
+                for p in range(tile.planes):
+                    if not among(<const uint8_t*>_read_cells(z, at + tile.plane_from[p],
+                                                             at + tile.plane_from[p] + length - 1, 1),
+                                 length, inside):
+                        return False
+                if not _step(index, low, high, head.n_axes - (head.lanes == 1)):
+                    break
+            o += 1
+        low[a], high[a] = begin, end
+    return True
+
+
+cdef uint64_t _inside(const Axis* axis, Py_ssize_t window, Py_ssize_t most) noexcept nogil:
+    """Return the set of codes, as bits, whose tap along this axis is in the array."""
+    cdef uint64_t inside = 0
+    cdef Py_ssize_t code, cell
+    for code in range(most + 1):
+        cell = window * axis.stride - axis.low + code // axis.code % axis.kernel * axis.dilation
+        if 0 <= cell < axis.size:
+            inside |= <uint64_t>1 << code
+    return inside
+
+
+cdef void _claim_blocks(const Job* job, Tile* tile, Py_ssize_t walked, Py_ssize_t inside, uint8_t[::1] x,
+                        const uint8_t[::1] g, const uint8_t[::1] z) noexcept nogil:
+    """Go through the blocks of cells that are made at once, in runs along an axis that lie under the same windows."""
+    cdef const Axis* axis
+    cdef Py_ssize_t zero[MAX_AXES]
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t run = walked - 1
+    cdef Py_ssize_t a, rows, whole
+    for a in range(walked):
+        axis = &job.axes[a]
+        zero[a] = index[a] = 0
+        high[a] = tile.count[a]
+        if a < inside:
+            # The last q of an axis may have no cell of this phase.
+            high[a] = min(high[a], _ceil(axis.size - tile.phase[a], axis.stride) - tile.first[a])
+        if high[a] <= 0:
+            return
+    if run < 0:
+        _claim_run(job, tile, index, 1, walked, inside, x, g, z)
+        return
+    axis = &job.axes[run]
+    # From the first q whose windows are all there to the one after the last, all are alike.
+    whole = axis.count - axis.last
+    if run >= inside:
+        whole = min(whole, axis.size // min(axis.stride, axis.size))
+    whole = min(whole - tile.first[run], high[run])
+    while True:
+        while index[run] < high[run]:
+            rows = 1
+            if index[run] + tile.first[run] + axis.first >= 0 and index[run] < whole:
+                rows = whole - index[run]
+            _claim_run(job, tile, index, rows, walked, inside, x, g, z)
+            index[run] += rows
+        index[run] = 0
+        if not _step(index, zero, high, run):
+            return
+
+
+cdef void _claim_run(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t rows, Py_ssize_t walked,
+                     Py_ssize_t inside, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z) noexcept nogil:
+    """Make `rows` blocks of cells that follow each other and lie under the same windows, in each of the planes."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef cypool_claim claims[AT_ONCE * TERMS + 1]
+    cdef cypool_claims all
+    cdef Py_ssize_t starts[AT_ONCE]
+    cdef Py_ssize_t phases[AT_ONCE][MAX_AXES]   # of each cell of a block
+    cdef Py_ssize_t delta[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t to = 0
+    cdef Py_ssize_t of = 0
+    cdef Py_ssize_t out_step = 0
+    cdef Py_ssize_t src_step = 0
+    cdef Py_ssize_t cells = tile.lanes
+    cdef Py_ssize_t a, c, n, p, rest, most
+    cdef Py_ssize_t start = head.starts[<int>INDICES] - head.starts[<int>SOURCE]
+    all.stride = all.lines = 1
+    all.windows = 0
+    for a in range(walked):
+        axis = &job.axes[a]
+        p = tile.first[a] + index[a]
+        to += (p * axis.stride + (tile.phase[a] if a < inside else 0)) * axis.strides[<int>OUT]
+        of += p * axis.strides[<int>SOURCE]
+        # Windows that are not there are left out.
+        delta[a] = low[a] = max(axis.first, -p)
+        high[a] = min(axis.last, axis.count - 1 - p) + 1
+        if a >= inside:
+            all.lines *= min(axis.stride, axis.size - p * axis.stride)
+    if walked < head.n_axes:
+        axis = &job.axes[walked]
+        to += tile.first[walked] * axis.stride
+        of += tile.first[walked]
+        delta[walked], low[walked], high[walked] = axis.first, axis.first, axis.last + 1
+        all.stride = axis.stride
+        all.windows = axis.count
+        cells = min(tile.count[walked] * axis.stride, axis.size - tile.first[walked] * axis.stride)
+    for c in range(all.lines * all.stride):
+        rest = c // all.stride
+        starts[rest] = 0
+        if walked < head.n_axes:
+            phases[c][walked] = c % all.stride
+        for a in range(walked - 1, -1, -1):
+            axis = &job.axes[a]
+            phases[c][a] = tile.phase[a]
+            if a >= inside:
+                n = min(axis.stride, axis.size - (tile.first[a] + index[a]) * axis.stride)
+                phases[c][a] = rest % n
+                rest //= n
+                starts[c // all.stride] += phases[c][a] * axis.strides[<int>OUT]
+    n = 0
+    all.low = all.high = all.first = most = 0
+    for a in range(head.n_axes):
+        if low[a] >= high[a]:
+            break
+    else:
+        while True:
+            if _named(job, &claims[n], delta, phases, all.lines * all.stride):
+                claims[n].at = claims[n].window = 0
+                for a in range(head.n_axes):
+                    claims[n].at += delta[a] * job.axes[a].strides[<int>SOURCE]
+                if walked < head.n_axes:
+                    claims[n].window = tile.first[walked] + delta[walked]
+                all.low = min(all.low, claims[n].at)
+                all.high = max(all.high, claims[n].at)
+                all.first = max(all.first, -claims[n].window)
+                most = max(most, claims[n].window)
+                n += 1
+            if not _step(delta, low, high, head.n_axes):
+                break
+    all.claims, all.n, all.starts = claims, n, starts
+    all.stop = all.windows - most
+    all.begin, all.end = &g[0], &g[0] + g.shape[0]
+    if walked > 0:
+        axis = &job.axes[walked - 1]
+        out_step, src_step = axis.stride * axis.strides[<int>OUT], axis.strides[<int>SOURCE]
+    for p in range(tile.planes):
+        rest = tile.plane_to[p] + to
+        # The checked build looks at the last cell of each line of the first row, and of the last row.
+        for c in range(all.lines):
+            _cells(x, rest + starts[c], rest + starts[c] + cells - 1, job.array_bytes)
+            _cells(x, rest + starts[c], rest + starts[c] + (rows - 1) * out_step + cells - 1, job.array_bytes)
+        job.steps.claim(_cells(x, rest, rest, job.array_bytes), out_step,
+                        <const char*>&g[0] + (tile.plane_from[p] + of) * job.bytes,
+                        &z[0] + start + tile.plane_from[p] + of, src_step, rows, cells, &all)
+
+
+cdef inline bint _named(const Job* job, cypool_claim* claim, const Py_ssize_t* delta,
+                        Py_ssize_t[MAX_AXES]* phases, Py_ssize_t cells) noexcept nogil:
+    """Find what the window q + delta calls each of the cells q * stride + phase; False if it reaches none."""
+    cdef const Axis* axis
+    cdef Py_ssize_t a, c, away
+    cdef bint named = False
+    for c in range(cells):
+        claim.codes[c] = 0
+        for a in range(job.head.n_axes):
+            axis = &job.axes[a]
+            away = phases[c][a] + axis.low - delta[a] * axis.stride
+            if away < 0 or away % axis.dilation != 0 or away // axis.dilation >= axis.kernel:
+                claim.codes[c] = NOT_NAMED
+                break
+            claim.codes[c] += away // axis.dilation * axis.code
+        named |= claim.codes[c] != NOT_NAMED
+    return named
 
 
 # --- stage ------------------------------------------------------------------------------------------------------
@@ -976,6 +1251,7 @@ cdef void _lanes(Job* job, share_t* cell, real_t* lane) noexcept:
     job.steps.weigh = <weigh_f><void*>weigh[real_t]
     job.steps.interleave = <interleave_f><void*>interleave[share_t, real_t]
     job.steps.spread = NULL
+    job.steps.claim = cypool_claim_floats if real_t is float else cypool_claim_doubles
     if share_t is float or share_t is double:
         if job.head.mode == SUM:
             job.steps.spread = cypool_spread_floats if real_t is float else cypool_spread_doubles

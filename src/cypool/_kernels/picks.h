@@ -9,6 +9,7 @@
 #define CYPOOL_PICKS_H
 
 #include "across.h"
+#include "bytes.h"
 
 /* One cell of each window of a row. */
 typedef struct {
@@ -64,12 +65,6 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
 
 #ifdef CYPOOL_SHUFFLES
 
-#define CYPOOL_LANE(n, r, i) (i)
-
-/* Few bytes; vectors.h has more. */
-typedef uint8_t uint8_t2 __attribute__((vector_size(2), aligned(1), may_alias));
-typedef uint8_t uint8_t4 __attribute__((vector_size(4), aligned(1), may_alias));
-
 /* The windows j .. j + N - 1; `edge`: not all of them have all taps. */
 #define CYPOOL_PICKS_VECTOR(NAME, T, C, V, K, N, BEATS)                                                               \
     CYPOOL_INLINE V NAME##_apart(const T *src, ptrdiff_t stride, const cypool_tap *tap) {                             \
@@ -88,7 +83,7 @@ typedef uint8_t uint8_t4 __attribute__((vector_size(4), aligned(1), may_alias));
     CYPOOL_INLINE void NAME(T *out, void *codes, int bytes, const T *src, ptrdiff_t j, ptrdiff_t stride,              \
                             const cypool_windows *windows, int edge) {                                                \
         const cypool_tap *tap = windows->taps, *end = tap + windows->n;                                               \
-        const K lane = (K){CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_LANE, N, 0, 0)} + (C)j;                                     \
+        const K lane = CYPOOL_COUNTED(K, C, N, j);                                                                    \
         V a = {0}, b;                                                                                                 \
         K code = {0}, none = ~code, has, take;                                                                        \
         if (!edge) {                                                                                                  \
@@ -108,8 +103,7 @@ typedef uint8_t uint8_t4 __attribute__((vector_size(4), aligned(1), may_alias));
         }                                                                                                             \
         *(V *)(out + j) = a;                                                                                          \
         if (bytes)                                                                                                    \
-            *(CYPOOL_JOIN(uint8_t, N) *)((uint8_t *)codes + j) =                                                      \
-                __builtin_convertvector(code, CYPOOL_JOIN(uint8_t, N));                                               \
+            CYPOOL_TO_BYTES(C, N, (uint8_t *)codes + j, code);                                                        \
         else                                                                                                          \
             *(K *)((C *)codes + j) = code;                                                                            \
     }

@@ -144,6 +144,24 @@ cdef inline bint known(const code_t* codes, Py_ssize_t length, const Py_ssize_t*
     return wrong == 0
 
 
+cdef inline bint in_range(const uint8_t* codes, Py_ssize_t length, uint8_t most) noexcept nogil:
+    """Whether each code is at most `most`, or the largest byte: none."""
+    cdef uint8_t wrong = 0
+    cdef Py_ssize_t i
+    for i in range(length):
+        wrong |= <uint8_t>(codes[i] + 1) > <uint8_t>(most + 1)
+    return wrong == 0
+
+
+cdef inline bint among(const uint8_t* codes, Py_ssize_t length, uint64_t some) noexcept nogil:
+    """Whether each code is one of `some`, a set of bits, or the largest byte: none."""
+    cdef uint64_t wrong = 0
+    cdef Py_ssize_t i
+    for i in range(length):
+        wrong |= ~(some >> (codes[i] & 63)) & (codes[i] != 255)
+    return wrong == 0
+
+
 cdef inline void match_tap(code_t* restrict match, const code_t* codes, Py_ssize_t n, code_t tap,
                            bint more) noexcept nogil:
     cdef Py_ssize_t i
@@ -167,7 +185,10 @@ cdef inline void match_taps(code_t* restrict match, const code_t* codes, Py_ssiz
 cdef inline void choose(real_t* out, Py_ssize_t out_step, const real_t* src, const code_t* codes,
                         Py_ssize_t src_step, const Py_ssize_t* offsets, const Py_ssize_t* taps, Py_ssize_t n,
                         Py_ssize_t rows, Py_ssize_t length, bint more) noexcept nogil:
-    """out[r, j] = the sum of src[r, offsets[t] + j] over all t whose code there is taps[t]; `more`: added to it."""
+    """out[r, j] = the sum of src[r, offsets[t] + j] over all t whose code there is taps[t]; `more`: added to it.
+
+    From 0 on one after the other, as in claims.h, so that it does not matter how indices are given.
+    """
     cdef Py_ssize_t r, t
     cdef const real_t* s
     cdef const code_t* c
@@ -212,14 +233,14 @@ cdef inline void choose1(real_t* restrict out, const real_t* a, const code_t* za
                          Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[j] = chosen(a[j], za[j], ta)
+        out[j] = 0 + chosen(a[j], za[j], ta)
 
 
 cdef inline void choose2(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
                          const code_t* zb, code_t tb, Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[j] = chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb)
+        out[j] = 0 + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb)
 
 
 cdef inline void choose3(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
@@ -227,7 +248,7 @@ cdef inline void choose3(real_t* restrict out, const real_t* a, const code_t* za
                          Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[j] = chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
+        out[j] = 0 + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
 
 
 cdef inline void choose4(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
@@ -235,8 +256,8 @@ cdef inline void choose4(real_t* restrict out, const real_t* a, const code_t* za
                          const real_t* d, const code_t* zd, code_t td, Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[j] = ((chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb))
-                  + (chosen(c[j], zc[j], tc) + chosen(d[j], zd[j], td)))
+        out[j] = (0 + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
+                  + chosen(d[j], zd[j], td))
 
 
 cdef inline void choose1_into(real_t* restrict out, const real_t* a, const code_t* za, code_t ta,
@@ -251,8 +272,8 @@ cdef inline void choose4_into(real_t* restrict out, const real_t* a, const code_
                               const real_t* d, const code_t* zd, code_t td, Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[j] += ((chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb))
-                   + (chosen(c[j], zc[j], tc) + chosen(d[j], zd[j], td)))
+        out[j] = (out[j] + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
+                  + chosen(d[j], zd[j], td))
 
 
 # --- to the arrays ----------------------------------------------------------------------------------------------

@@ -27,25 +27,38 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
     (*(const C *)(src + offsets[t] + codes) == (K)taps[t] ? CYPOOL_SHARE(V, C, K, t) : 0)
 #endif
 
-/* One vector of a phase. Groups of four windows, so that few sums are rounded one after the other. */
-#define CYPOOL_PHASE(NAME, T, V, C, K, TERM)                                                                          \
+/* One vector of a phase: one window after the other, as all ways of adding choices do. */
+#define CYPOOL_PHASE_OF_CHOSEN(NAME, T, V, C, K)                                                                      \
+    CYPOOL_INLINE V NAME##_phase(const T *src, ptrdiff_t codes, const ptrdiff_t *offsets, const ptrdiff_t *taps,      \
+                                 ptrdiff_t n) {                                                                       \
+        V a = {0};                                                                                                    \
+        ptrdiff_t t;                                                                                                  \
+        for (t = 0; t < n; t++)                                                                                       \
+            a += CYPOOL_CHOSEN(V, C, K, t);                                                                           \
+        return a;                                                                                                     \
+    }
+
+/* Or of sums: groups of four windows, so that few sums are rounded one after the other. */
+#define CYPOOL_PHASE_OF_SHARES(NAME, T, V, C, K)                                                                      \
     CYPOOL_INLINE V NAME##_phase(const T *src, ptrdiff_t codes, const ptrdiff_t *offsets, const ptrdiff_t *taps,      \
                                  ptrdiff_t n) {                                                                       \
         V a = {0};                                                                                                    \
         ptrdiff_t t = n % 4;                                                                                          \
         (void)codes, (void)taps;                                                                                      \
         if (t == 1)                                                                                                   \
-            a = TERM(V, C, K, 0);                                                                                     \
+            a = CYPOOL_SHARE(V, C, K, 0);                                                                             \
         else if (t == 2)                                                                                              \
-            a = TERM(V, C, K, 0) + TERM(V, C, K, 1);                                                                  \
+            a = CYPOOL_SHARE(V, C, K, 0) + CYPOOL_SHARE(V, C, K, 1);                                                  \
         else if (t == 3)                                                                                              \
-            a = TERM(V, C, K, 0) + TERM(V, C, K, 1) + TERM(V, C, K, 2);                                               \
+            a = CYPOOL_SHARE(V, C, K, 0) + CYPOOL_SHARE(V, C, K, 1) + CYPOOL_SHARE(V, C, K, 2);                       \
         else if (n) {                                                                                                 \
-            a = (TERM(V, C, K, 0) + TERM(V, C, K, 1)) + (TERM(V, C, K, 2) + TERM(V, C, K, 3));                        \
+            a = (CYPOOL_SHARE(V, C, K, 0) + CYPOOL_SHARE(V, C, K, 1))                                                 \
+                + (CYPOOL_SHARE(V, C, K, 2) + CYPOOL_SHARE(V, C, K, 3));                                              \
             t = 4;                                                                                                    \
         }                                                                                                             \
         for (; t < n; t += 4)                                                                                         \
-            a += (TERM(V, C, K, t) + TERM(V, C, K, t + 1)) + (TERM(V, C, K, t + 2) + TERM(V, C, K, t + 3));           \
+            a += (CYPOOL_SHARE(V, C, K, t) + CYPOOL_SHARE(V, C, K, t + 1))                                            \
+                 + (CYPOOL_SHARE(V, C, K, t + 2) + CYPOOL_SHARE(V, C, K, t + 3));                                     \
         return a;                                                                                                     \
     }
 
@@ -65,8 +78,8 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
                             CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_TURN3_LAST, N, r, 0))
 
 /* The cells of N windows. */
-#define CYPOOL_SPREAD_VECTOR(NAME, T, V, C, K, N, TERM)                                                               \
-    CYPOOL_PHASE(NAME, T, V, C, K, TERM)                                                                              \
+#define CYPOOL_SPREAD_VECTOR(NAME, T, V, C, K, N, PHASE)                                                              \
+    PHASE(NAME, T, V, C, K)                                                                                           \
     CYPOOL_INLINE void NAME(T *out, const T *src, ptrdiff_t stride, ptrdiff_t codes, const ptrdiff_t *offsets,        \
                             const ptrdiff_t *taps, const ptrdiff_t *begins) {                                         \
         V a = CYPOOL_PHASE_OF(NAME, 0, src);                                                                          \
@@ -101,25 +114,25 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
         j = whole;                                                                                                    \
     }
 
-#define CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, TERM)                                                           \
-    CYPOOL_SPREAD_VECTOR(NAME##_whole, T, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), C, N4, TERM)    \
+#define CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, PHASE)                                                          \
+    CYPOOL_SPREAD_VECTOR(NAME##_whole, T, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), C, N4, PHASE)   \
     CYPOOL_SPREAD_VECTOR(NAME##_half, T, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES), C, N3, \
-                         TERM)                                                                                        \
+                         PHASE)                                                                                       \
     CYPOOL_SPREAD_VECTOR(NAME##_quarter, T, CYPOOL_JOIN(T, CYPOOL_QUARTER_BYTES),                                     \
-                         CYPOOL_JOIN(C, CYPOOL_QUARTER_BYTES), C, N2, TERM)
+                         CYPOOL_JOIN(C, CYPOOL_QUARTER_BYTES), C, N2, PHASE)
 #define CYPOOL_SPREAD_FITS(NAME, N4, N3, N2)                                                                          \
     CYPOOL_SPREAD_FIT(NAME##_whole, N4)                                                                               \
     else CYPOOL_SPREAD_FIT(NAME##_half, N3)                                                                           \
     else CYPOOL_SPREAD_FIT(NAME##_quarter, N2)
 #else
-#define CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, TERM)
+#define CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, PHASE)
 #define CYPOOL_SPREAD_FITS(NAME, N4, N3, N2)
 #endif
 
 /* Row r is of `cells` cells from out + r * out_step on, of windows whose shares stand from src + r * src_step on. */
-#define CYPOOL_SPREAD(NAME, T, C, N4, N3, N2, TERM)                                                                   \
-    CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, TERM)                                                               \
-    CYPOOL_PHASE(NAME##_one, T, CYPOOL_ONE(T), CYPOOL_ONE(C), C, TERM)                                                \
+#define CYPOOL_SPREAD(NAME, T, C, N4, N3, N2, PHASE)                                                                  \
+    CYPOOL_SPREAD_VECTORS(NAME, T, C, N4, N3, N2, PHASE)                                                              \
+    PHASE(NAME##_one, T, CYPOOL_ONE(T), CYPOOL_ONE(C), C)                                                             \
     CYPOOL_INLINE void NAME##_row(T *out, const T *src, ptrdiff_t cells, ptrdiff_t stride, ptrdiff_t codes,           \
                                   const ptrdiff_t *offsets, const ptrdiff_t *taps, const ptrdiff_t *begins) {         \
         const ptrdiff_t whole = cells / stride;                                                                       \
@@ -147,19 +160,19 @@ typedef void (*cypool_spread)(void *out, ptrdiff_t out_step, const void *src, pt
     }
 
 #if CYPOOL_BYTES == 64
-#define CYPOOL_SPREAD4(NAME, TERM) CYPOOL_SPREAD(NAME, float, int32_t, 16, 8, 4, TERM)
-#define CYPOOL_SPREAD8(NAME, TERM) CYPOOL_SPREAD(NAME, double, int64_t, 8, 4, 2, TERM)
+#define CYPOOL_SPREAD4(NAME, PHASE) CYPOOL_SPREAD(NAME, float, int32_t, 16, 8, 4, PHASE)
+#define CYPOOL_SPREAD8(NAME, PHASE) CYPOOL_SPREAD(NAME, double, int64_t, 8, 4, 2, PHASE)
 #elif CYPOOL_BYTES == 32
-#define CYPOOL_SPREAD4(NAME, TERM) CYPOOL_SPREAD(NAME, float, int32_t, 8, 4, 2, TERM)
-#define CYPOOL_SPREAD8(NAME, TERM) CYPOOL_SPREAD(NAME, double, int64_t, 4, 2, 1, TERM)
+#define CYPOOL_SPREAD4(NAME, PHASE) CYPOOL_SPREAD(NAME, float, int32_t, 8, 4, 2, PHASE)
+#define CYPOOL_SPREAD8(NAME, PHASE) CYPOOL_SPREAD(NAME, double, int64_t, 4, 2, 1, PHASE)
 #else
-#define CYPOOL_SPREAD4(NAME, TERM) CYPOOL_SPREAD(NAME, float, int32_t, 4, 2, 2, TERM)
-#define CYPOOL_SPREAD8(NAME, TERM) CYPOOL_SPREAD(NAME, double, int64_t, 2, 1, 1, TERM)
+#define CYPOOL_SPREAD4(NAME, PHASE) CYPOOL_SPREAD(NAME, float, int32_t, 4, 2, 2, PHASE)
+#define CYPOOL_SPREAD8(NAME, PHASE) CYPOOL_SPREAD(NAME, double, int64_t, 2, 1, 1, PHASE)
 #endif
 
-CYPOOL_SPREAD4(cypool_spread_floats, CYPOOL_SHARE)
-CYPOOL_SPREAD8(cypool_spread_doubles, CYPOOL_SHARE)
-CYPOOL_SPREAD4(cypool_choose_floats, CYPOOL_CHOSEN)
-CYPOOL_SPREAD8(cypool_choose_doubles, CYPOOL_CHOSEN)
+CYPOOL_SPREAD4(cypool_spread_floats, CYPOOL_PHASE_OF_SHARES)
+CYPOOL_SPREAD8(cypool_spread_doubles, CYPOOL_PHASE_OF_SHARES)
+CYPOOL_SPREAD4(cypool_choose_floats, CYPOOL_PHASE_OF_CHOSEN)
+CYPOOL_SPREAD8(cypool_choose_doubles, CYPOOL_PHASE_OF_CHOSEN)
 
 #endif
