@@ -23,6 +23,8 @@ BOX = 4096
 """Lanes of a tile: it stands in scratch about six times."""
 STRAIGHT = 16 * 1024
 """Lanes of a tile that needs no scratch."""
+SHARES = 4
+"""Windows over cells that are made at once, up to which sums are made in one go rather than axis by axis."""
 NARROW = 8
 """Lanes below which they are no row of their own."""
 ROW = 1024
@@ -62,10 +64,14 @@ class _Tiled(NamedTuple):
 
 
 def follows(found: Sequence[Window], flat: bool) -> bool:
-    """Whether indices into these windows are followed one by one: taps are too many, of no one place, or too far apart."""
+    """Whether indices into these windows are followed one by one: taps are too many, of no one place, or too far apart.
+
+    So are flat ones into windows wider than an axis, of which two taps may be equally far from the first.
+    """
     steps = ((w.kernel - 1) * w.dilation * prod(v.size for v in found[i + 1 :]) for i, w in enumerate(found))
     bins = any(w.bins is not None for w in found)
-    return bins or prod(w.kernel for w in found) > TERMS or (flat and sum(steps) >= 2**30)
+    wide = any((w.kernel - 1) * w.dilation >= w.size for w in found[1:])
+    return bins or prod(w.kernel for w in found) > TERMS or (flat and (wide or sum(steps) >= 2**30))
 
 
 def plan(
@@ -91,7 +97,8 @@ def plan(
     taps = sum((a.kernel - 1) * a.code for a in axes)
     most = taps if request.mode == CHOOSE else codes - 1
     planes = prod(k.size for k in outer)
-    straight = _straight(axes, lanes, outer, request)
+    blocks = _blocks(axes, tiled, lanes, request)
+    straight = blocks and _straight(axes, lanes, outer, request)
     room = STRAIGHT if straight else BOX
     tiles, lanes_tile = _grow(axes, tiled, lanes.size, request.mode, room)
     one = lanes_tile * prod(n if request.mode >= SCATTER else n + t.halo() for n, t in zip(tiles, tiled, strict=True))
@@ -100,7 +107,7 @@ def plan(
     number = prod(-(-t.length // n) for n, t in zip(tiles, tiled, strict=True))
     number *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     phases = min(axes[0].stride, axes[0].size)
-    shared = request.mode < SCATTER and not straight and number < PARTS and (len(axes) > 1 or axes[0].stride > FEW)
+    shared = request.mode < SCATTER and not blocks and number < PARTS and (len(axes) > 1 or axes[0].stride > FEW)
     parts = min(phases, PARTS) if shared else 1
     box = -(-one * planes_tile // 16) * 16
     rungs = max(_rungs(a, t.halo()) for a, t in zip(axes, tiled, strict=True)) if request.mode == SUM else 0
@@ -108,14 +115,18 @@ def plan(
     if request.mode >= TAKE or straight:
         box = 0
     table = [
-        *request, straight, line, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
+        *request, blocks, straight, line, *starts, planes, planes_tile, lanes.size, lanes_tile, *lanes.strides, most, codes,
         box, rungs, row, parts, number * parts, clipped, len(axes), len(outer),
     ]  # fmt: skip
     bins: list[int] = []
+    if request.mode == CHOOSE and request.flat:
+        # Codes number the taps.
+        axes = [a._replace(code=prod(b.kernel for b in axes[i + 1 :])) for i, a in enumerate(axes)]
     bins_at = len(table) + 18 * len(axes) + 4 * len(outer)
     for axis, t, tile in zip(axes, tiled, tiles, strict=True):
-        # Sums have no codes, and flat indices that are followed are taken apart by `base`.
-        code = 1 if request.mode == SUM or (request.mode >= SCATTER and request.flat) else max(axis.code, 1)
+        # Flat indices that are followed are taken apart by `base`; sums have no codes.
+        code = 1 if request.mode >= SCATTER and request.flat else max(axis.code, 1)
+        code = 0 if request.mode == SUM else code
         table += [*axis[:7], *axis.strides, code, axis.base, *t[:4], tile]
         table += [bins_at + len(bins) - len(table) + 17 if axis.bins is not None else 0]
         bins += [] if axis.bins is None else axis.bins.ravel().tolist()
@@ -145,24 +156,28 @@ def _rungs(axis: Axis, halo: int) -> int:
     return (min(axis.kernel, halo + 1).bit_length() - 1) // 2
 
 
+def _blocks(axes: list[Axis], tiled: list[_Tiled], lanes: Kept, request: Request) -> bool:
+    """Whether cells under the same windows are made at once: few phases in a row, few windows that all hand on."""
+    if request.mode not in (SUM, CHOOSE) or request.lane_type != request.type:
+        return False
+    along = axes[-1].stride <= FEW and axes[-1].strides[0] == 1
+    rows = along if lanes.size == 1 else lanes.size >= NARROW and lanes.strides[0] == 1
+    return rows and (request.mode == CHOOSE or prod(t.halo() + 1 for t in tiled) <= SHARES)
+
+
 def _straight(axes: list[Axis], lanes: Kept, outer: list[Kept], request: Request) -> bool:
     """Whether shares and codes are read where they are: codes of a byte, in arrays that lie as their shares do."""
-    if request.mode != CHOOSE or request.flat or request.lane_type != request.type:
+    if request.mode != CHOOSE or request.flat or TYPES[request.index_type] != "u1":
         return False
-    if TYPES[request.index_type] != "u1" or TYPES[request.type] not in ("f4", "f8"):
-        return False
-    along = axes[-1] if lanes.size == 1 else None
     steps = [(a.count, a.strides) for a in axes] + [(k.size, k.strides) for k in (lanes, *outer)]
-    alike = all(of[1] == of[2] for n, of in steps if n > 1)
     # Codes follow each other without a gap, in whatever order.
     whole = 1
     for step, n in sorted((of[2], n) for n, of in steps if n > 1):
         if step != whole:
             return False
         whole *= n
-    if along is None:
-        return alike and lanes.size >= NARROW and lanes.strides == (1, 1, 1)
-    return alike and along.stride <= FEW and along.strides == (1, 1, 1)
+    side = axes[-1].strides if lanes.size == 1 else lanes.strides
+    return side[1] == side[2] == 1 and all(of[1] == of[2] for n, of in steps if n > 1)
 
 
 def _grow(axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int, room: int) -> tuple[list[int], int]:

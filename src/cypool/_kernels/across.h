@@ -69,6 +69,17 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
     __builtin_shufflevector(__builtin_shufflevector(a, b, CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_THIRD, N, r, 0)), c,         \
                             CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_THIRD_LAST, N, r, 0))
 
+
+/* Lanes of two vectors in turn, from their first or their second half; of three, the first two and then the last. */
+#define CYPOOL_TURN(n, r, i) ((i) / 2 + (i) % 2 * (n) + (r) * (n) / 2)
+#define CYPOOL_TURN3(n, r, i)                                                                                         \
+    (((r) * (n) + (i)) % 3 < 2 ? ((r) * (n) + (i)) % 3 * (n) + ((r) * (n) + (i)) / 3 : 0)
+#define CYPOOL_TURN3_LAST(n, r, i) (((r) * (n) + (i)) % 3 < 2 ? (i) : (n) + ((r) * (n) + (i)) / 3)
+#define CYPOOL_TURNS(N, r, a, b) __builtin_shufflevector(a, b, CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_TURN, N, r, 0))
+#define CYPOOL_TURNS3(N, r, a, b, c)                                                                                  \
+    __builtin_shufflevector(__builtin_shufflevector(a, b, CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_TURN3, N, r, 0)), c,         \
+                            CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_TURN3_LAST, N, r, 0))
+
 /* One vector of N windows. Of a last group of fewer taps than the stride, the cells before it are read again, not those
    past it. */
 #define CYPOOL_ACROSS_VECTOR(NAME, T, V, N, MERGE, DIVIDE)                                                            \

@@ -6,14 +6,13 @@ cell ``q * stride + phase`` receives from the windows ``q + delta`` for a few co
 stride 1, and a row of it is one long loop. `gradient_plan.py` decides the tiles; each is a box of cells, done thus:
 
     stage     the windows that touch the box are copied into scratch, with nothing around them: shares divided
-              (averages), by the cells that are there if some are not; indices checked and turned into codes;
-    phases    every combination of one phase per axis is made from them: sums one axis after the other, choices in
-              one go as the sum of the shares whose code is the tap's;
-    store     the phases along a row are interleaved and written; where there are few of them, and the result is
-              contiguous and of the lanes' type, this and the last axis are one loop (spread.h).
-
-Where codes are bytes beside shares that lie as they do, nothing is staged: cells claim their shares where these stand
-(`_claim`, claims.h).
+              (averages), by the cells that are there if some are not; indices checked and turned into codes, a byte
+              each. Codes that are bytes already, beside shares that lie as they do, are read where they are instead;
+    blocks    a few phases of neighbouring axes, whose cells lie under the same windows, are made at once, straight in
+              the result, from the shares of all windows or of those whose code names the cell (claims.h);
+    phases    or, where cells are not of the lanes' type, lanes are few, strides large, or sums of many windows, every
+              combination of one phase per axis: sums one axis after the other, choices in one go;
+    store     those along a row are interleaved and written.
 
 Indices of windows of many cells are followed one by one instead (`_visit`), into sums in scratch. Both orders of
 addition depend on the geometry alone. Offsets count elements, except where a name ends in `bytes`.
@@ -26,31 +25,16 @@ from libc.string cimport memset
 
 from cypool._kernels.rows cimport combine_f, cypool_sum
 from cypool._kernels.shares cimport NONE, WRONG
-from cypool._kernels.shares cimport along, among, choose, in_range, interleave, known, load_codes, load_shares, repeat
+from cypool._kernels.shares cimport along, among, in_range, interleave, load_codes, load_shares, name_codes, repeat
 from cypool._kernels.shares cimport put, scatter, store_sums, take, weigh
-from cypool._kernels.shares cimport choose_f, interleave_f, known_f, load_codes_f, load_shares_f, repeat_f, scatter_f
+from cypool._kernels.shares cimport interleave_f, load_codes_f, load_shares_f, repeat_f, scatter_f
 from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
 from cypool._types cimport BRAIN, F4, F8, HALF
 from cypool._types cimport bits_t, brain_t, code_t, half_t, real_t, share_t
 
-cdef extern from "spread.h" nogil:
-    ctypedef struct cypool_reach:
-        Py_ssize_t stride, codes
-        const Py_ssize_t* offsets
-        const Py_ssize_t* taps
-        const Py_ssize_t* begins
-    ctypedef void (*cypool_spread)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
-                                   Py_ssize_t rows, Py_ssize_t cells, const cypool_reach* reach) noexcept nogil
-    void cypool_spread_floats(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                              const cypool_reach*) noexcept
-    void cypool_spread_doubles(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                               const cypool_reach*) noexcept
-    void cypool_choose_floats(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                              const cypool_reach*) noexcept
-    void cypool_choose_doubles(void*, Py_ssize_t, const void*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
-                               const cypool_reach*) noexcept
-
 cdef extern from "claims.h" nogil:
+    const Py_ssize_t CYPOOL_NOT_NAMED
+
     # A window over cells made at once: where its share stands, which of its row it is, what it calls each cell.
     ctypedef struct cypool_claim:
         Py_ssize_t at, window
@@ -69,6 +53,10 @@ cdef extern from "claims.h" nogil:
                              const cypool_claims*) noexcept
     void cypool_claim_doubles(void*, Py_ssize_t, const void*, const uint8_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                               const cypool_claims*) noexcept
+    void cypool_share_floats(void*, Py_ssize_t, const void*, const uint8_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                             const cypool_claims*) noexcept
+    void cypool_share_doubles(void*, Py_ssize_t, const void*, const uint8_t*, Py_ssize_t, Py_ssize_t, Py_ssize_t,
+                              const cypool_claims*) noexcept
 
 cdef enum:
     MAX_AXES = 64
@@ -77,7 +65,6 @@ cdef enum:
     FEW = 4             # phases that are made all at once and interleaved
     NARROW = 8          # lanes below which a cell is not worth a call
     AT_ONCE = 4         # cells that claim their shares together
-    NOT_NAMED = 256     # no code of a byte
     ALIGNMENT = 64      # bytes
 
 cdef enum Mode:
@@ -95,9 +82,6 @@ cdef struct Steps:
     load_shares_f load_shares
     weigh_f weigh
     load_codes_f load_codes
-    known_f known
-    choose_f choose
-    cypool_spread spread    # NULL where shares and cells are not of one type
     cypool_claim_rows claim
     interleave_f interleave
     repeat_f repeat
@@ -124,6 +108,7 @@ cdef struct Outer:
 cdef struct Head:
     Py_ssize_t mode, type, lane_type, index_type, flat, counted, padded, gaps, least
     Py_ssize_t anywhere         # flat indices name any cell, not only those of their windows
+    Py_ssize_t blocks           # cells under the same windows are made at once, straight in the result
     Py_ssize_t straight         # shares and codes, of a byte each, are read where they are
     Py_ssize_t line             # what they add to an offset, if that is all there is to it
     Py_ssize_t starts[3]
@@ -158,9 +143,15 @@ cdef struct Tile:
     Py_ssize_t phase[MAX_AXES]
     Reach reach[MAX_AXES]
     Py_ssize_t* plane_to        # where each plane starts in the result,
-    Py_ssize_t* plane_from      # and in the source and the indices
+    Py_ssize_t* plane_from      # and where the shares and codes of its windows do: from these on,
+    const char* source
+    const char* begin           # (the shares of all windows,
+    const char* end             # from here to there)
+    const uint8_t* names
+    Py_ssize_t step[MAX_AXES]   # so far apart along an axis
     char* shares
-    char* codes
+    char* codes                 # bytes; where indices are followed, int64
+    int32_t* away               # codes that are yet to be made bytes
     char* zeros
     char* buffers
     double* sums
@@ -202,53 +193,98 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
     """Do the tiles `first`..`last` - 1; returns the `Failure`s."""
     cdef Tile tile
     cdef const Head* head = &job.head
-    cdef const Axis* axis = &job.axes[head.n_axes - 1]
-    cdef Py_ssize_t number, bytes, buffers
+    cdef Py_ssize_t number, begin
     cdef int failed = 0
-    cdef char* scratch
-    if head.straight:
-        bytes = 2 * head.planes_tile * sizeof(Py_ssize_t)
-    elif head.mode >= SCATTER:
-        bytes = head.box * sizeof(double) + head.row * (job.bytes + sizeof(int64_t) + sizeof(Py_ssize_t))
-    else:
-        buffers = 2 + (head.mode == CHOOSE) + head.n_axes - 1 + min(axis.stride, <Py_ssize_t>FEW) + head.rungs
-        bytes = buffers * head.box * job.bytes + 2 * (axis.tile + axis.last - axis.first) * sizeof(double)
-    scratch = <char*>malloc(bytes + ALIGNMENT)
+    cdef char* scratch = _scratch(job, &tile)
     if scratch == NULL:
         return NO_MEMORY
-    tile.zeros = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
     if head.straight:
-        tile.plane_to = <Py_ssize_t*>tile.zeros
-        tile.plane_from = tile.plane_to + head.planes_tile
         # Each call looks at its part of all codes, whatever windows they are of.
-        number = z.shape[0]
-        bytes = number * first // head.n_tiles
-        if not in_range(&z[bytes], number * last // head.n_tiles - bytes, <uint8_t>head.most):
+        begin = z.shape[0] * first // head.n_tiles
+        number = z.shape[0] * last // head.n_tiles - begin
+        if not in_range(&z[begin], number, <uint8_t>head.most):
             failed = WRONG_INDEX
-    elif head.mode >= SCATTER:
+    for number in range(first, last):
+        _place(job, &tile, number)
+        if head.mode >= SCATTER:
+            failed |= _visit(job, &tile, x, g, z, dry)
+            continue
+        _point(job, &tile, g, z)
+        if not head.straight:
+            failed |= _stage(job, &tile, g, z, dry)
+        if head.mode == CHOOSE and head.clipped and not failed and not _names_cells(job, &tile):
+            failed = WRONG_INDEX
+        if dry or failed:
+            continue
+        if head.blocks:
+            _blocks(job, &tile, x)
+        else:
+            _phases(job, &tile, 0, tile.shares, x)
+    free(scratch)
+    return failed
+
+
+cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
+    """Allocate the scratch of a thread and lay it out; return what to free in the end, or NULL."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis = &job.axes[head.n_axes - 1]
+    cdef bint chosen = head.mode == CHOOSE
+    cdef Py_ssize_t row = axis.tile + axis.last - axis.first
+    cdef Py_ssize_t planes = 2 * head.planes_tile
+    # The shares, and unless blocks are made, zeros, sums on the way and as many phases as are interleaved.
+    cdef Py_ssize_t boxes = 1 if head.blocks else 1 + head.n_axes + min(axis.stride, <Py_ssize_t>FEW) + head.rungs
+    cdef Py_ssize_t bytes
+    cdef char* scratch
+    if head.mode >= SCATTER:
+        bytes = head.box * sizeof(double) + head.row * (job.bytes + sizeof(int64_t) + sizeof(Py_ssize_t))
+    else:
+        bytes = ((planes + 2 * row) * sizeof(double) + boxes * head.box * job.bytes
+                 + chosen * head.box * (1 + <Py_ssize_t>sizeof(int32_t)))
+    scratch = <char*>malloc(bytes + ALIGNMENT)
+    if scratch == NULL:
+        return NULL
+    tile.zeros = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
+    if head.mode >= SCATTER:
         tile.sums = <double*>tile.zeros
         tile.codes = <char*>(tile.sums + head.box)
         tile.places = <Py_ssize_t*>(tile.codes + head.row * sizeof(int64_t))
         tile.shares = <char*>(tile.places + head.row)
-    else:
+        return scratch
+    tile.shares = tile.zeros
+    if not head.blocks:
         memset(tile.zeros, 0, head.box * job.bytes)
         tile.shares = tile.zeros + head.box * job.bytes
-        tile.codes = tile.shares + head.box * job.bytes
-        tile.buffers = tile.codes + (head.box * job.bytes if head.mode == CHOOSE else 0)
-        tile.counts = <double*>(tile.zeros + buffers * head.box * job.bytes)
-        tile.inside = tile.counts + axis.tile + axis.last - axis.first
-    for number in range(first, last):
-        _place(job, &tile, number)
+    tile.buffers = tile.shares + head.box * job.bytes
+    tile.counts = <double*>(tile.zeros + boxes * head.box * job.bytes)
+    tile.inside = tile.counts + row
+    tile.plane_to = <Py_ssize_t*>(tile.inside + row)
+    tile.plane_from = tile.plane_to + head.planes_tile
+    tile.away = <int32_t*>(tile.plane_from + head.planes_tile)
+    tile.codes = <char*>(tile.away + chosen * head.box)
+    return scratch
+
+
+cdef void _point(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[::1] z) noexcept nogil:
+    """Say where the shares and codes of windows stand: in the arrays or in scratch."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t a, p
+    cdef Py_ssize_t start = 0
+    if head.straight:
+        tile.source = tile.begin = <const char*>&g[0]
+        tile.end = tile.begin + g.shape[0]
+        tile.names = &z[0] + head.starts[<int>INDICES] - head.starts[<int>SOURCE]
+    else:
+        for a in range(head.n_axes):
+            start -= (tile.first[a] + job.axes[a].first) * tile.pitch[a]
+        tile.source = tile.shares + start * job.bytes
+        tile.names = <const uint8_t*>tile.codes + start
+    for a in range(head.n_axes):
+        tile.step[a] = job.axes[a].strides[<int>SOURCE] if head.straight else tile.pitch[a]
+    for p in range(tile.planes):
+        tile.plane_to[p] = _plane(job, OUT, tile.plane + p, tile.lane)
+        tile.plane_from[p] = p * tile.plane_pitch
         if head.straight:
-            failed |= _claim(job, &tile, x, g, z, dry or failed)
-        elif head.mode >= SCATTER:
-            failed |= _visit(job, &tile, x, g, z, dry)
-        else:
-            failed |= _stage(job, &tile, g, z, dry)
-            if not dry:
-                _phases(job, &tile, 0, tile.shares, x)
-    free(scratch)
-    return failed
+            tile.plane_from[p] = _plane(job, SOURCE, tile.plane + p, tile.lane)
 
 
 cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
@@ -332,240 +368,6 @@ cdef inline Py_ssize_t _floor(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return a // b - (a < 0 and a % b != 0)
 
 
-# --- straight from the arrays -----------------------------------------------------------------------------------
-
-cdef int _claim(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z,
-                bint dry) noexcept nogil:
-    """Let the cells of a tile claim the shares of the windows that name them; WRONG_INDEX if one names no cell."""
-    cdef const Head* head = &job.head
-    cdef Py_ssize_t zero[MAX_AXES]
-    cdef Py_ssize_t phases[MAX_AXES]
-    cdef Py_ssize_t a, p
-    cdef Py_ssize_t walked = head.n_axes - (head.lanes == 1)    # axes that are not along the rows
-    cdef Py_ssize_t inside = walked                             # the first of those whose phases are made at once,
-    cdef Py_ssize_t cells = job.axes[walked].stride if head.lanes == 1 else 1
-    for p in range(tile.planes):
-        tile.plane_to[p] = _plane(job, OUT, tile.plane + p, tile.lane)
-        tile.plane_from[p] = _plane(job, SOURCE, tile.plane + p, tile.lane)
-    if head.clipped and not _names_cells(job, tile, z):
-        return WRONG_INDEX
-    if dry:
-        return 0
-    while inside > 0 and cells * min(job.axes[inside - 1].stride, job.axes[inside - 1].size) <= AT_ONCE:
-        inside -= 1
-        cells *= min(job.axes[inside].stride, job.axes[inside].size)
-    for a in range(head.n_axes):
-        zero[a] = tile.phase[a] = 0
-        phases[a] = min(job.axes[a].stride, job.axes[a].size)
-    while True:
-        _claim_blocks(job, tile, walked, inside, x, g, z)
-        if not _step(tile.phase, zero, phases, inside):
-            return 0
-
-
-cdef bint _names_cells(const Job* job, Tile* tile, const uint8_t[::1] z) noexcept nogil:
-    """Whether the windows over a tile that hang over an edge name cells in the array."""
-    cdef const Head* head = &job.head
-    cdef const Axis* axis
-    cdef Py_ssize_t index[MAX_AXES]
-    cdef Py_ssize_t low[MAX_AXES]
-    cdef Py_ssize_t high[MAX_AXES]
-    cdef Py_ssize_t a, b, o, p, at, begin, end, length
-    cdef Py_ssize_t last = head.n_axes - 1
-    cdef Py_ssize_t start = head.starts[<int>INDICES] - head.starts[<int>SOURCE]
-    cdef uint64_t inside
-    for a in range(head.n_axes):
-        low[a] = max(tile.first[a] + job.axes[a].first, 0)
-        high[a] = min(tile.first[a] + job.axes[a].first + tile.room[a], job.axes[a].count)
-        if low[a] >= high[a]:
-            return True
-    for a in range(head.n_axes):
-        axis = &job.axes[a]
-        begin, end = low[a], high[a]
-        o = begin
-        while o < end:
-            if axis.whole_first <= o < axis.whole_last:
-                o = axis.whole_last
-                continue
-            inside = _inside(axis, o, head.most)
-            low[a], high[a] = o, o + 1
-            length = tile.lanes if head.lanes > 1 else high[last] - low[last]
-            for b in range(head.n_axes):
-                index[b] = low[b]
-            while True:
-                at = start
-                for b in range(head.n_axes):
-                    at += index[b] * job.axes[b].strides[<int>INDICES]
-                for p in range(tile.planes):
-                    if not among(<const uint8_t*>_read_cells(z, at + tile.plane_from[p],
-                                                             at + tile.plane_from[p] + length - 1, 1),
-                                 length, inside):
-                        return False
-                if not _step(index, low, high, head.n_axes - (head.lanes == 1)):
-                    break
-            o += 1
-        low[a], high[a] = begin, end
-    return True
-
-
-cdef uint64_t _inside(const Axis* axis, Py_ssize_t window, Py_ssize_t most) noexcept nogil:
-    """Return the set of codes, as bits, whose tap along this axis is in the array."""
-    cdef uint64_t inside = 0
-    cdef Py_ssize_t code, cell
-    for code in range(most + 1):
-        cell = window * axis.stride - axis.low + code // axis.code % axis.kernel * axis.dilation
-        if 0 <= cell < axis.size:
-            inside |= <uint64_t>1 << code
-    return inside
-
-
-cdef void _claim_blocks(const Job* job, Tile* tile, Py_ssize_t walked, Py_ssize_t inside, uint8_t[::1] x,
-                        const uint8_t[::1] g, const uint8_t[::1] z) noexcept nogil:
-    """Go through the blocks of cells that are made at once, in runs along an axis that lie under the same windows."""
-    cdef const Axis* axis
-    cdef Py_ssize_t zero[MAX_AXES]
-    cdef Py_ssize_t index[MAX_AXES]
-    cdef Py_ssize_t high[MAX_AXES]
-    cdef Py_ssize_t run = walked - 1
-    cdef Py_ssize_t a, rows, whole
-    for a in range(walked):
-        axis = &job.axes[a]
-        zero[a] = index[a] = 0
-        high[a] = tile.count[a]
-        if a < inside:
-            # The last q of an axis may have no cell of this phase.
-            high[a] = min(high[a], _ceil(axis.size - tile.phase[a], axis.stride) - tile.first[a])
-        if high[a] <= 0:
-            return
-    if run < 0:
-        _claim_run(job, tile, index, 1, walked, inside, x, g, z)
-        return
-    axis = &job.axes[run]
-    # From the first q whose windows are all there to the one after the last, all are alike.
-    whole = axis.count - axis.last
-    if run >= inside:
-        whole = min(whole, axis.size // min(axis.stride, axis.size))
-    whole = min(whole - tile.first[run], high[run])
-    while True:
-        while index[run] < high[run]:
-            rows = 1
-            if index[run] + tile.first[run] + axis.first >= 0 and index[run] < whole:
-                rows = whole - index[run]
-            _claim_run(job, tile, index, rows, walked, inside, x, g, z)
-            index[run] += rows
-        index[run] = 0
-        if not _step(index, zero, high, run):
-            return
-
-
-cdef void _claim_run(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t rows, Py_ssize_t walked,
-                     Py_ssize_t inside, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z) noexcept nogil:
-    """Make `rows` blocks of cells that follow each other and lie under the same windows, in each of the planes."""
-    cdef const Head* head = &job.head
-    cdef const Axis* axis
-    cdef cypool_claim claims[AT_ONCE * TERMS + 1]
-    cdef cypool_claims all
-    cdef Py_ssize_t starts[AT_ONCE]
-    cdef Py_ssize_t phases[AT_ONCE][MAX_AXES]   # of each cell of a block
-    cdef Py_ssize_t delta[MAX_AXES]
-    cdef Py_ssize_t low[MAX_AXES]
-    cdef Py_ssize_t high[MAX_AXES]
-    cdef Py_ssize_t to = 0
-    cdef Py_ssize_t of = 0
-    cdef Py_ssize_t out_step = 0
-    cdef Py_ssize_t src_step = 0
-    cdef Py_ssize_t cells = tile.lanes
-    cdef Py_ssize_t a, c, n, p, rest, most
-    cdef Py_ssize_t start = head.starts[<int>INDICES] - head.starts[<int>SOURCE]
-    all.stride = all.lines = 1
-    all.windows = 0
-    for a in range(walked):
-        axis = &job.axes[a]
-        p = tile.first[a] + index[a]
-        to += (p * axis.stride + (tile.phase[a] if a < inside else 0)) * axis.strides[<int>OUT]
-        of += p * axis.strides[<int>SOURCE]
-        # Windows that are not there are left out.
-        delta[a] = low[a] = max(axis.first, -p)
-        high[a] = min(axis.last, axis.count - 1 - p) + 1
-        if a >= inside:
-            all.lines *= min(axis.stride, axis.size - p * axis.stride)
-    if walked < head.n_axes:
-        axis = &job.axes[walked]
-        to += tile.first[walked] * axis.stride
-        of += tile.first[walked]
-        delta[walked], low[walked], high[walked] = axis.first, axis.first, axis.last + 1
-        all.stride = axis.stride
-        all.windows = axis.count
-        cells = min(tile.count[walked] * axis.stride, axis.size - tile.first[walked] * axis.stride)
-    for c in range(all.lines * all.stride):
-        rest = c // all.stride
-        starts[rest] = 0
-        if walked < head.n_axes:
-            phases[c][walked] = c % all.stride
-        for a in range(walked - 1, -1, -1):
-            axis = &job.axes[a]
-            phases[c][a] = tile.phase[a]
-            if a >= inside:
-                n = min(axis.stride, axis.size - (tile.first[a] + index[a]) * axis.stride)
-                phases[c][a] = rest % n
-                rest //= n
-                starts[c // all.stride] += phases[c][a] * axis.strides[<int>OUT]
-    n = 0
-    all.low = all.high = all.first = most = 0
-    for a in range(head.n_axes):
-        if low[a] >= high[a]:
-            break
-    else:
-        while True:
-            if _named(job, &claims[n], delta, phases, all.lines * all.stride):
-                claims[n].at = claims[n].window = 0
-                for a in range(head.n_axes):
-                    claims[n].at += delta[a] * job.axes[a].strides[<int>SOURCE]
-                if walked < head.n_axes:
-                    claims[n].window = tile.first[walked] + delta[walked]
-                all.low = min(all.low, claims[n].at)
-                all.high = max(all.high, claims[n].at)
-                all.first = max(all.first, -claims[n].window)
-                most = max(most, claims[n].window)
-                n += 1
-            if not _step(delta, low, high, head.n_axes):
-                break
-    all.claims, all.n, all.starts = claims, n, starts
-    all.stop = all.windows - most
-    all.begin, all.end = &g[0], &g[0] + g.shape[0]
-    if walked > 0:
-        axis = &job.axes[walked - 1]
-        out_step, src_step = axis.stride * axis.strides[<int>OUT], axis.strides[<int>SOURCE]
-    for p in range(tile.planes):
-        rest = tile.plane_to[p] + to
-        # The checked build looks at the last cell of each line of the first row, and of the last row.
-        for c in range(all.lines):
-            _cells(x, rest + starts[c], rest + starts[c] + cells - 1, job.array_bytes)
-            _cells(x, rest + starts[c], rest + starts[c] + (rows - 1) * out_step + cells - 1, job.array_bytes)
-        job.steps.claim(_cells(x, rest, rest, job.array_bytes), out_step,
-                        <const char*>&g[0] + (tile.plane_from[p] + of) * job.bytes,
-                        &z[0] + start + tile.plane_from[p] + of, src_step, rows, cells, &all)
-
-
-cdef inline bint _named(const Job* job, cypool_claim* claim, const Py_ssize_t* delta,
-                        Py_ssize_t[MAX_AXES]* phases, Py_ssize_t cells) noexcept nogil:
-    """Find what the window q + delta calls each of the cells q * stride + phase; False if it reaches none."""
-    cdef const Axis* axis
-    cdef Py_ssize_t a, c, away
-    cdef bint named = False
-    for c in range(cells):
-        claim.codes[c] = 0
-        for a in range(job.head.n_axes):
-            axis = &job.axes[a]
-            away = phases[c][a] + axis.low - delta[a] * axis.stride
-            if away < 0 or away % axis.dilation != 0 or away // axis.dilation >= axis.kernel:
-                claim.codes[c] = NOT_NAMED
-                break
-            claim.codes[c] += away // axis.dilation * axis.code
-        named |= claim.codes[c] != NOT_NAMED
-    return named
-
-
 # --- stage ------------------------------------------------------------------------------------------------------
 
 cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[::1] z, bint dry) noexcept nogil:
@@ -583,7 +385,6 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
     cdef Py_ssize_t lane_z = head.lane_strides[<int>INDICES]
     cdef Py_ssize_t a, p, w, to, length, from_g, from_z, plane_g, plane_z, base, step_g, step_z
     cdef bint whole = True
-    cdef int failed = 0
     cdef double count, inner
     for a in range(head.n_axes):
         axis = &job.axes[a]
@@ -594,12 +395,12 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
         if low[a] >= high[a]:
             memset(tile.shares, 0, head.box * job.bytes)
             if head.mode == CHOOSE:
-                memset(tile.codes, 0xff, head.box * job.bytes)
+                memset(tile.codes, 0xff, head.box)      # none
             return 0
     if not whole:
         memset(tile.shares, 0, tile.planes * tile.plane_pitch * job.bytes)
         if head.mode == CHOOSE:
-            memset(tile.codes, 0xff, tile.planes * tile.plane_pitch * job.bytes)  # NONE
+            memset(tile.away, 0xff, tile.planes * tile.plane_pitch * sizeof(int32_t))     # NONE
     axis = &job.axes[last]
     length = high[last] - low[last]
     step_g, step_z = axis.strides[<int>SOURCE], axis.strides[<int>INDICES]
@@ -639,16 +440,14 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
                     length, step_z, tile.lanes, lane_z, tile.counts, count, tile.inside, inner, job.divisor, head.least)
             if head.mode == CHOOSE:
                 job.steps.load_codes(
-                    tile.codes + to * job.bytes,
+                    tile.away + to,
                     _read_cells(z, from_z, from_z + (length - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
                     length, step_z, tile.lanes, lane_z, base, axis.stride * axis.base, head.most)
-                if head.clipped and not _edges_known(job, tile, index, low[last], high[last], to, base):
-                    failed = WRONG_INDEX
             if not _step(index, low, high, last):
                 break
-    if head.mode == CHOOSE and not _known(job, tile):
-        failed = WRONG_INDEX
-    return failed
+    if head.mode == CHOOSE and not _name(job, tile):
+        return WRONG_INDEX
+    return 0
 
 
 cdef double _count(const Axis* axis, Py_ssize_t window, bint padded) noexcept nogil:
@@ -660,47 +459,19 @@ cdef double _count(const Axis* axis, Py_ssize_t window, bint padded) noexcept no
     return <double>(min(axis.kernel, _ceil(end - start, axis.dilation)) - first)
 
 
-cdef bint _known(const Job* job, Tile* tile) noexcept nogil:
-    """Whether every code in the box is that of a tap. A number of a window's cell is, unless it is too large."""
+cdef bint _name(const Job* job, Tile* tile) noexcept nogil:
+    """Turn how far cells are from their windows' first ones, or numbers, into codes; False if one is no cell of its."""
     cdef Py_ssize_t taps[TERMS]
     cdef Py_ssize_t a, t
     cdef Py_ssize_t n = 0
     if job.head.flat:
         taps[0] = 0
         n = 1
-        for a in range(job.head.n_axes):
+        for a in range(job.head.n_axes - 1, -1, -1):
             for t in range(n, n * job.axes[a].kernel):
-                taps[t] = taps[t - n] + job.axes[a].code
+                taps[t] = taps[t - n] + job.axes[a].dilation * job.axes[a].base
             n *= job.axes[a].kernel
-    return job.steps.known(tile.codes, tile.planes * tile.plane_pitch, taps, n)
-
-
-cdef bint _edges_known(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t first, Py_ssize_t last,
-                       Py_ssize_t place, Py_ssize_t base) noexcept nogil:
-    """Whether, in a row of windows, those that hang over an edge have indices of cells in the array."""
-    cdef const Axis* axis = &job.axes[job.head.n_axes - 1]
-    cdef Py_ssize_t o[MAX_AXES]
-    cdef Py_ssize_t cell[MAX_AXES]
-    cdef Py_ssize_t a, w, j, at, code
-    cdef bint whole = True
-    for a in range(job.head.n_axes - 1):
-        o[a] = index[a]
-        whole &= job.axes[a].whole_first <= index[a] < job.axes[a].whole_last
-    w = first
-    while w < last:
-        if whole and axis.whole_first <= w < axis.whole_last:
-            w = axis.whole_last
-            continue
-        o[job.head.n_axes - 1] = w
-        for j in range(tile.lanes):
-            at = place + (w - first) * tile.lanes + j
-            code = (<int32_t*>tile.codes)[at] if job.bytes == 4 else (<int64_t*>tile.codes)[at]
-            if code == NONE:
-                continue
-            if code == WRONG or not _find(job, o, code + base + (w - first) * axis.stride * axis.base, cell):
-                return False
-        w += 1
-    return True
+    return name_codes(<uint8_t*>tile.codes, tile.away, tile.planes * tile.plane_pitch, taps, n)
 
 
 cdef inline const Py_ssize_t* _bin(const Axis* axis, Py_ssize_t window) noexcept nogil:
@@ -749,6 +520,237 @@ cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py
     return True
 
 
+# --- blocks of cells --------------------------------------------------------------------------------------------
+
+cdef void _blocks(const Job* job, Tile* tile, uint8_t[::1] x) noexcept nogil:
+    """Make the cells of a tile of the shares that they get, or of those whose codes name them."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t zero[MAX_AXES]
+    cdef Py_ssize_t phases[MAX_AXES]
+    cdef Py_ssize_t a
+    cdef Py_ssize_t walked = head.n_axes - (head.lanes == 1)    # axes that are not along the rows
+    cdef Py_ssize_t inside = walked                             # the first of those whose phases are made at once
+    cdef Py_ssize_t cells = job.axes[walked].stride if head.lanes == 1 else 1
+    while inside > 0 and cells * min(job.axes[inside - 1].stride, job.axes[inside - 1].size) <= AT_ONCE:
+        inside -= 1
+        cells *= min(job.axes[inside].stride, job.axes[inside].size)
+    for a in range(head.n_axes):
+        zero[a] = tile.phase[a] = 0
+        phases[a] = min(job.axes[a].stride, job.axes[a].size)
+    while True:
+        _runs_of_blocks(job, tile, walked, inside, x)
+        if not _step(tile.phase, zero, phases, inside):
+            return
+
+
+cdef bint _names_cells(const Job* job, Tile* tile) noexcept nogil:
+    """Whether the windows over a tile that hang over an edge name cells in the array."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t a, b, o, p, at, begin, end, length
+    cdef Py_ssize_t last = head.n_axes - 1
+    cdef uint64_t inside
+    for a in range(head.n_axes):
+        low[a] = max(tile.first[a] + job.axes[a].first, 0)
+        high[a] = min(tile.first[a] + job.axes[a].first + tile.room[a], job.axes[a].count)
+        if low[a] >= high[a]:
+            return True
+    for a in range(head.n_axes):
+        axis = &job.axes[a]
+        begin, end = low[a], high[a]
+        o = begin
+        while o < end:
+            if axis.whole_first <= o < axis.whole_last:
+                o = axis.whole_last
+                continue
+            inside = _inside(job, axis, o)
+            low[a], high[a] = o, o + 1
+            length = tile.lanes if head.lanes > 1 else high[last] - low[last]
+            for b in range(head.n_axes):
+                index[b] = low[b]
+            while True:
+                at = 0
+                for b in range(head.n_axes):
+                    at += index[b] * tile.step[b]
+                for p in range(tile.planes):
+                    if not among(tile.names + tile.plane_from[p] + at, length, inside):
+                        return False
+                if not _step(index, low, high, head.n_axes - (head.lanes == 1)):
+                    break
+            o += 1
+        low[a], high[a] = begin, end
+    return True
+
+
+cdef uint64_t _inside(const Job* job, const Axis* axis, Py_ssize_t window) noexcept nogil:
+    """Return the set of codes, as bits, whose tap along this axis is in the array."""
+    cdef uint64_t inside = 0
+    cdef Py_ssize_t a, code, cell
+    cdef Py_ssize_t codes = 1
+    for a in range(job.head.n_axes):
+        codes *= job.axes[a].kernel
+    for code in range(codes):
+        cell = window * axis.stride - axis.low + code // axis.code % axis.kernel * axis.dilation
+        if 0 <= cell < axis.size:
+            inside |= <uint64_t>1 << code
+    return inside
+
+
+cdef void _runs_of_blocks(const Job* job, Tile* tile, Py_ssize_t walked, Py_ssize_t inside,
+                          uint8_t[::1] x) noexcept nogil:
+    """Go through the blocks of cells that are made at once, in runs along an axis that lie under the same windows."""
+    cdef const Axis* axis
+    cdef Py_ssize_t zero[MAX_AXES]
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t run = walked - 1
+    cdef Py_ssize_t a, rows, whole
+    for a in range(walked):
+        axis = &job.axes[a]
+        zero[a] = index[a] = 0
+        high[a] = tile.count[a]
+        if a < inside:
+            # The last q of an axis may have no cell of this phase.
+            high[a] = min(high[a], _ceil(axis.size - tile.phase[a], axis.stride) - tile.first[a])
+        if high[a] <= 0:
+            return
+    if run < 0:
+        _run_of_blocks(job, tile, index, 1, walked, inside, x)
+        return
+    axis = &job.axes[run]
+    # From the first q whose windows are all there to the one after the last, all are alike.
+    whole = axis.count - axis.last
+    if run >= inside:
+        whole = min(whole, axis.size // min(axis.stride, axis.size))
+    whole = min(whole - tile.first[run], high[run])
+    while True:
+        while index[run] < high[run]:
+            rows = 1
+            if index[run] + tile.first[run] + axis.first >= 0 and index[run] < whole:
+                rows = whole - index[run]
+            _run_of_blocks(job, tile, index, rows, walked, inside, x)
+            index[run] += rows
+        index[run] = 0
+        if not _step(index, zero, high, run):
+            return
+
+
+cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t rows, Py_ssize_t walked,
+                         Py_ssize_t inside, uint8_t[::1] x) noexcept nogil:
+    """Make `rows` blocks of cells that follow each other and lie under the same windows, in each of the planes."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef cypool_claim claims[AT_ONCE * TERMS + 1]
+    cdef cypool_claims all
+    cdef Py_ssize_t starts[AT_ONCE]
+    cdef Py_ssize_t phases[AT_ONCE][MAX_AXES]   # of each cell of a block
+    cdef Py_ssize_t delta[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t to = 0
+    cdef Py_ssize_t of = 0
+    cdef Py_ssize_t out_step = 0
+    cdef Py_ssize_t src_step = 0
+    cdef Py_ssize_t cells = tile.lanes
+    cdef Py_ssize_t a, c, n, p, rest, most
+    all.stride = all.lines = 1
+    all.windows = 0
+    for a in range(walked):
+        axis = &job.axes[a]
+        p = tile.first[a] + index[a]
+        to += (p * axis.stride + (tile.phase[a] if a < inside else 0)) * axis.strides[<int>OUT]
+        of += p * tile.step[a]
+        # Windows that are not there are left out.
+        delta[a] = low[a] = max(axis.first, -p)
+        high[a] = min(axis.last, axis.count - 1 - p) + 1
+        if a >= inside:
+            all.lines *= min(axis.stride, axis.size - p * axis.stride)
+    if walked < head.n_axes:
+        axis = &job.axes[walked]
+        to += tile.first[walked] * axis.stride
+        of += tile.first[walked]
+        delta[walked], low[walked], high[walked] = axis.first, axis.first, axis.last + 1
+        all.stride = axis.stride
+        # In scratch there is something at the place of windows that are not there.
+        all.windows = axis.count if head.straight else 0
+        cells = min(tile.count[walked] * axis.stride, axis.size - tile.first[walked] * axis.stride)
+    for c in range(all.lines * all.stride):
+        rest = c // all.stride
+        starts[rest] = 0
+        if walked < head.n_axes:
+            phases[c][walked] = c % all.stride
+        for a in range(walked - 1, -1, -1):
+            axis = &job.axes[a]
+            phases[c][a] = tile.phase[a]
+            if a >= inside:
+                n = min(axis.stride, axis.size - (tile.first[a] + index[a]) * axis.stride)
+                phases[c][a] = rest % n
+                rest //= n
+                starts[c // all.stride] += phases[c][a] * axis.strides[<int>OUT]
+    n = 0
+    all.low = all.high = all.first = most = 0
+    for a in range(head.n_axes):
+        if low[a] >= high[a]:
+            break
+    else:
+        while True:
+            if _named(job, &claims[n], delta, phases, all.lines * all.stride):
+                claims[n].at = claims[n].window = 0
+                for a in range(head.n_axes):
+                    claims[n].at += delta[a] * tile.step[a]
+                if walked < head.n_axes:
+                    claims[n].window = tile.first[walked] + delta[walked]
+                all.low = min(all.low, claims[n].at)
+                all.high = max(all.high, claims[n].at)
+                all.first = max(all.first, -claims[n].window)
+                most = max(most, claims[n].window)
+                n += 1
+            if not _step(delta, low, high, head.n_axes):
+                break
+    all.claims, all.n, all.starts = claims, n, starts
+    all.stop = all.windows - most
+    all.begin, all.end = tile.begin, tile.end
+    if walked > 0:
+        axis = &job.axes[walked - 1]
+        out_step, src_step = axis.stride * axis.strides[<int>OUT], tile.step[walked - 1]
+    for p in range(tile.planes):
+        rest = tile.plane_to[p] + to
+        # The checked build looks at the last cell of each line of the first row, and of the last row.
+        for c in range(all.lines):
+            _cells(x, rest + starts[c], rest + starts[c] + cells - 1, job.array_bytes)
+            _cells(x, rest + starts[c], rest + starts[c] + (rows - 1) * out_step + cells - 1, job.array_bytes)
+        job.steps.claim(_cells(x, rest, rest, job.array_bytes), out_step,
+                        tile.source + (tile.plane_from[p] + of) * job.bytes, tile.names + tile.plane_from[p] + of,
+                        src_step, rows, cells, &all)
+
+
+cdef inline bint _named(const Job* job, cypool_claim* claim, const Py_ssize_t* delta,
+                        Py_ssize_t[MAX_AXES]* phases, Py_ssize_t cells) noexcept nogil:
+    """Find what the window q + delta calls each of the cells q * stride + phase; False if it reaches none."""
+    cdef Py_ssize_t a, c, code
+    cdef bint named = False
+    for c in range(cells):
+        claim.codes[c] = 0
+        for a in range(job.head.n_axes):
+            code = _code(&job.axes[a], phases[c][a], delta[a])
+            claim.codes[c] = CYPOOL_NOT_NAMED if code == CYPOOL_NOT_NAMED else claim.codes[c] + code
+            if code == CYPOOL_NOT_NAMED:
+                break
+        named |= claim.codes[c] != CYPOOL_NOT_NAMED
+    return named
+
+
+cdef inline Py_ssize_t _code(const Axis* axis, Py_ssize_t phase, Py_ssize_t delta) noexcept nogil:
+    """Return what window q + delta adds to the code of cell q * stride + phase, or that it does not reach it."""
+    cdef Py_ssize_t away = phase + axis.low - delta * axis.stride
+    if away < 0 or away % axis.dilation != 0 or away // axis.dilation >= axis.kernel:
+        return CYPOOL_NOT_NAMED
+    return away // axis.dilation * axis.code
+
+
 # --- phases -----------------------------------------------------------------------------------------------------
 
 cdef Reach _reach(const Axis* axis, Py_ssize_t phase, Py_ssize_t pitch) noexcept nogil:
@@ -782,7 +784,7 @@ cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, uint8_t[:
     cdef Py_ssize_t last = tile.phase_last if a == 0 else min(axis.stride, axis.size)
     cdef Py_ssize_t p
     if a == job.head.n_axes - 1:
-        if _spreads(job, tile):
+        if _spreads(job):
             _spread(job, tile, src, x)
         elif axis.stride <= FEW:
             _interleaved(job, tile, src, x)
@@ -798,14 +800,11 @@ cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, uint8_t[:
             _phases(job, tile, a + 1, src, x)
 
 
-cdef inline bint _spreads(const Job* job, const Tile* tile) noexcept nogil:
-    """Whether rows of cells can be made straight in the result, of few phases and few windows over a cell."""
+cdef inline bint _spreads(const Job* job) noexcept nogil:
+    """Whether rows of sums can be made straight in the result, of few phases and few windows over a cell."""
     cdef const Axis* axis = &job.axes[job.head.n_axes - 1]
-    cdef bint one = job.head.lanes == 1 and axis.strides[<int>OUT] == 1
-    # A share of lanes that several cells get alike is better read once.
-    cdef bint many = job.head.mode == CHOOSE and tile.lanes >= NARROW and job.head.lane_strides[<int>OUT] == 1
-    return (job.steps.spread != NULL and axis.stride <= FEW and (one or many)
-            and (job.head.mode == CHOOSE or axis.last - axis.first < DIRECT))
+    return (job.head.mode == SUM and job.head.type == job.head.lane_type and axis.stride <= FEW
+            and job.head.lanes == 1 and axis.strides[<int>OUT] == 1 and axis.last - axis.first < DIRECT)
 
 
 cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcept nogil:
@@ -813,51 +812,38 @@ cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcep
     cdef const Head* head = &job.head
     cdef Py_ssize_t last = head.n_axes - 1
     cdef const Axis* axis = &job.axes[last]
-    cdef Py_ssize_t offsets[FEW * TERMS]
-    cdef Py_ssize_t taps[FEW * TERMS]
-    cdef Py_ssize_t begins[FEW + 1]
+    cdef cypool_claim claims[DIRECT]
+    cdef cypool_claims all
     cdef Py_ssize_t zero[MAX_AXES]
     cdef Py_ssize_t index[MAX_AXES]
     cdef Py_ssize_t high[MAX_AXES]
-    cdef Py_ssize_t step = axis.strides[<int>OUT]
     cdef Py_ssize_t cells = min(tile.count[last] * axis.stride, axis.size - tile.first[last] * axis.stride)
     cdef Py_ssize_t rows = 1
-    cdef Py_ssize_t run = last - 1 if head.lanes == 1 else last     # the axis that rows of cells follow each other on
+    cdef Py_ssize_t run = last - 1      # the axis that rows of cells follow each other on
     cdef Py_ssize_t out_step = 0
     cdef Py_ssize_t pitch = 0
-    cdef Py_ssize_t p, phase, to, place, plane, end
-    cdef cypool_reach reach
-    cdef char* row
-    begins[0] = 0
-    for p in range(FEW):
-        begins[p + 1] = begins[p]
-        if p < min(axis.stride, axis.size):
-            tile.reach[last] = _reach(axis, p, tile.pitch[last])
-            begins[p + 1] += _terms(job, tile, offsets + begins[p], taps + begins[p])
-    reach.stride = axis.stride if head.lanes == 1 else 1
-    reach.codes, reach.offsets, reach.taps, reach.begins = head.box, offsets, taps, begins
+    cdef Py_ssize_t start = 0
+    cdef Py_ssize_t delta, p, to, place
+    all.n = 0
+    for delta in range(axis.first, axis.last + 1):
+        claims[all.n].at = (delta - axis.first) * tile.pitch[last]
+        for p in range(axis.stride):
+            claims[all.n].codes[p] = _code(axis, p, delta)
+        all.n += 1
+    all.claims, all.stride, all.lines, all.starts, all.windows = claims, axis.stride, 1, &start, 0
     if not _first_row(job, tile, index, zero, high):
         return
     if run >= 0:
-        out_step, pitch = job.axes[run].stride * job.axes[run].strides[<int>OUT], tile.pitch[run]
-        rows = high[run] if run < last else rows
+        out_step, pitch, rows = job.axes[run].stride * job.axes[run].strides[<int>OUT], tile.pitch[run], high[run]
     for p in range(tile.planes):
-        plane = _plane(job, OUT, tile.plane + p, tile.lane) + tile.first[last] * axis.stride * step
         while True:
-            to = plane
+            to = tile.plane_to[p] + tile.first[last] * axis.stride
             place = p * tile.plane_pitch
             _to_row(job, tile, index, &to, &place)
             # The checked build looks at the last cell of the last row as well.
-            end = to + (cells - 1) * step + tile.lanes - 1
-            _cells(x, to, end, job.array_bytes)
-            row = _cells(x, to, end + (rows - 1) * out_step, job.array_bytes)
-            if head.lanes == 1:
-                job.steps.spread(row, out_step, src + place * job.bytes, pitch, rows, cells, &reach)
-            else:
-                for phase in range(min(axis.stride, cells)):
-                    reach.begins = begins + phase
-                    job.steps.spread(row + phase * step * job.bytes, out_step, src + place * job.bytes, pitch,
-                                     _ceil(cells - phase, axis.stride), tile.lanes, &reach)
+            _cells(x, to, to + cells - 1, job.array_bytes)
+            job.steps.claim(_cells(x, to, to + cells - 1 + (rows - 1) * out_step, job.array_bytes), out_step,
+                            src + place * job.bytes, NULL, pitch, rows, cells, &all)
             if not _step(index, zero, high, run):
                 break
 
@@ -963,30 +949,26 @@ cdef char* _summed(const Job* job, Tile* tile, Py_ssize_t a, char* src, char* ou
 
 cdef char* _chosen(const Job* job, Tile* tile, char* out) noexcept nogil:
     """Add up the shares of the windows that chose the cells of the phases at hand."""
-    cdef Py_ssize_t offsets[TERMS]
-    cdef Py_ssize_t taps[TERMS]
-    cdef Py_ssize_t n = _terms(job, tile, offsets, taps)
-    if n == 0:
-        return tile.zeros
-    job.steps.choose(out, 0, tile.shares, tile.codes, 0, offsets, taps, n, 1, _run(job, tile, job.head.n_axes), False)
-    return out
-
-
-cdef Py_ssize_t _terms(const Job* job, const Tile* tile, Py_ssize_t* offsets, Py_ssize_t* taps) noexcept nogil:
-    """List the windows over the cells of the phases at hand and their taps there; of sums, along the rows only."""
+    cdef cypool_claim claims[TERMS]
+    cdef cypool_claims all
     cdef const Reach* reach
     cdef Py_ssize_t a, i, t
     cdef Py_ssize_t n = 1
-    offsets[0] = taps[0] = 0
-    for a in range(job.head.n_axes - 1 if job.head.mode == SUM else 0, job.head.n_axes):
+    claims[0].at = claims[0].codes[0] = claims[0].window = 0
+    for a in range(job.head.n_axes):
         reach = &tile.reach[a]
-        # From the end, so that a term is read before its place is taken.
+        # From the end, so that a window is read before its place is taken.
         for i in range(n - 1, -1, -1):
             for t in range(reach.number - 1, -1, -1):
-                offsets[i * reach.number + t] = offsets[i] + reach.offset + t * reach.step
-                taps[i * reach.number + t] = taps[i] + reach.tap + t * reach.tap_step
+                claims[i * reach.number + t].at = claims[i].at + reach.offset + t * reach.step
+                claims[i * reach.number + t].codes[0] = claims[i].codes[0] + reach.tap + t * reach.tap_step
         n *= reach.number
-    return n
+    if n == 0:
+        return tile.zeros
+    i = 0
+    all.claims, all.n, all.lines, all.stride, all.starts, all.windows = claims, n, 1, 1, &i, 0
+    job.steps.claim(out, 0, tile.shares, <const uint8_t*>tile.codes, 0, 1, _run(job, tile, job.head.n_axes), &all)
+    return out
 
 
 # --- store ------------------------------------------------------------------------------------------------------
@@ -1215,8 +1197,8 @@ cdef void _read(Job* job, const Py_ssize_t* table, double divisor):
         _shares(job, <half_t*>NULL)
     elif job.head.type == BRAIN:
         _shares(job, <brain_t*>NULL)
-    # Followed one by one, codes are int64; else as wide as the shares.
-    if job.bytes == 4 and job.head.mode == CHOOSE:
+    # Followed one by one, codes are int64; else they become bytes.
+    if job.head.mode == CHOOSE:
         _codes(job, <int32_t*>NULL)
     else:
         _codes(job, <int64_t*>NULL)
@@ -1250,20 +1232,13 @@ cdef void _lanes(Job* job, share_t* cell, real_t* lane) noexcept:
     job.steps.load_shares = <load_shares_f><void*>load_shares[real_t, share_t]
     job.steps.weigh = <weigh_f><void*>weigh[real_t]
     job.steps.interleave = <interleave_f><void*>interleave[share_t, real_t]
-    job.steps.spread = NULL
-    job.steps.claim = cypool_claim_floats if real_t is float else cypool_claim_doubles
-    if share_t is float or share_t is double:
-        if job.head.mode == SUM:
-            job.steps.spread = cypool_spread_floats if real_t is float else cypool_spread_doubles
-        else:
-            job.steps.spread = cypool_choose_floats if real_t is float else cypool_choose_doubles
+    if job.head.mode == SUM:
+        job.steps.claim = cypool_share_floats if real_t is float else cypool_share_doubles
+    else:
+        job.steps.claim = cypool_claim_floats if real_t is float else cypool_claim_doubles
     job.steps.repeat = <repeat_f><void*>repeat[share_t, real_t]
     job.steps.scatter = <scatter_f><void*>scatter[real_t]
     job.steps.store_sums = <store_sums_f><void*>store_sums[share_t]
-    if real_t is float:
-        job.steps.choose = <choose_f><void*>choose[float, int32_t]
-    else:
-        job.steps.choose = <choose_f><void*>choose[double, int64_t]
 
 
 cdef void _codes(Job* job, code_t* code) noexcept:
@@ -1274,7 +1249,6 @@ cdef void _codes(Job* job, code_t* code) noexcept:
         <load_codes_f><void*>load_codes[code_t, uint8_t], <load_codes_f><void*>load_codes[code_t, uint16_t],
         <load_codes_f><void*>load_codes[code_t, uint32_t], <load_codes_f><void*>load_codes[code_t, uint64_t]]
     job.steps.load_codes = loads[job.head.index_type]
-    job.steps.known = <known_f><void*>known[code_t]
 
 
 cdef void _copies(Job* job, bits_t* cell) noexcept:

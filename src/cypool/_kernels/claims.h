@@ -1,21 +1,24 @@
-/* Rows of cells from the windows over them, straight from the arrays: each cell claims the shares of the windows whose
-   code names it.
+/* Rows of cells from the windows over them: each cell claims the shares of those that reach it, or of those whose code
+   names it.
 
    Up to four cells that lie under the same windows are made at once, so that a share and its code are read once for all
-   of them; those beside each other in a row are put there by shuffles, as in spread.h. Where a row ends before its
-   windows do, lanes of windows that are not there name nothing. */
+   of them; those beside each other in a row are put there by shuffles. Where a row ends before its windows do, lanes of
+   windows that are not there name nothing. */
 
 #ifndef CYPOOL_CLAIMS_H
 #define CYPOOL_CLAIMS_H
 
-#include "spread.h"
+#include "across.h"
 #include "bytes.h"
+
+/* No code of a byte. */
+#define CYPOOL_NOT_NAMED 256
 
 /* One window over the cells that are made at once. */
 typedef struct {
     ptrdiff_t at;       /* its share stands at r + at, for the r-th such cells of a row, and its code as well; */
     ptrdiff_t window;   /* it is the window r + window of its row; */
-    ptrdiff_t codes[4]; /* what it calls each of them; 256: it does not reach it */
+    ptrdiff_t codes[4]; /* what it calls each of them, or CYPOOL_NOT_NAMED */
 } cypool_claim;
 
 typedef struct {
@@ -34,67 +37,92 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
                                   ptrdiff_t src_step, ptrdiff_t rows, ptrdiff_t cells, const cypool_claims *claims);
 
 /* The cells over r, r + 1, ..., one by one. */
-#define CYPOOL_CLAIM_ONE(NAME, T)                                                                                     \
+#define CYPOOL_CLAIM_ONE(NAME, T, NAMED)                                                                              \
     CYPOOL_INLINE void NAME(T *out, const T *src, const uint8_t *codes, ptrdiff_t r, ptrdiff_t stop, ptrdiff_t cells, \
                             const cypool_claims *claims) {                                                            \
         ptrdiff_t p, line, i;                                                                                         \
         for (; r < stop; r++)                                                                                         \
             for (line = 0; line < claims->lines; line++)                                                              \
                 for (p = 0; p < claims->stride && r * claims->stride + p < cells; p++) {                              \
-                    T a = 0;                                                                                          \
+                    T a = 0, b = 0;                                                                                   \
                     for (i = 0; i < claims->n; i++) {                                                                 \
                         const cypool_claim *claim = claims->claims + i;                                               \
+                        const ptrdiff_t code = claim->codes[line * claims->stride + p];                               \
+                        if (!NAMED && i && i % 4 == 0) {                                                              \
+                            b += a;                                                                                   \
+                            a = 0;                                                                                    \
+                        }                                                                                             \
                         if (claims->windows && (size_t)(r + claim->window) >= (size_t)claims->windows)                \
                             continue;                                                                                 \
-                        if (codes[r + claim->at] == claim->codes[line * claims->stride + p])                          \
+                        if (NAMED ? codes[r + claim->at] == code : code != CYPOOL_NOT_NAMED)                          \
                             a += src[r + claim->at];                                                                  \
                     }                                                                                                 \
-                    out[claims->starts[line] + r * claims->stride + p] = a;                                           \
+                    out[claims->starts[line] + r * claims->stride + p] = b + a;                                       \
                 }                                                                                                     \
     }
 
 #ifdef CYPOOL_SHUFFLES
 
 /* Of N r's the cells, or, where there are no more than two of each, of N from r and of N from q on; `edge`: not all of
-   their windows are there. */
-#define CYPOOL_CLAIM_VECTOR(NAME, T, C, V, K, N)                                                                      \
+   their windows are there. Sums are made of four windows at a time, so that few are rounded one after the other; there
+   are few that name a cell. */
+#define CYPOOL_CLAIM_VECTOR(NAME, T, C, V, K, N, NAMED)                                                               \
     CYPOOL_INLINE K NAME##_codes(const uint8_t *codes, ptrdiff_t r, const cypool_claim *claim, ptrdiff_t windows,     \
                                  int edge) {                                                                          \
         const ptrdiff_t first = r + claim->window;                                                                    \
-        K code = CYPOOL_OF_BYTES(C, N, codes + r + claim->at);                                                        \
-        if (edge && (first < 0 || first + N > windows)) {                                                             \
+        K code = {0};                                                                                                 \
+        if (NAMED)                                                                                                    \
+            code = CYPOOL_OF_BYTES(C, N, codes + r + claim->at);                                                      \
+        if (NAMED && edge && (first < 0 || first + N > windows)) {                                                    \
             const K window = CYPOOL_COUNTED(K, C, N, first);                                                          \
             code |= (window < 0) | (window >= (C)windows);                                                            \
         }                                                                                                             \
         return code;                                                                                                  \
     }                                                                                                                 \
     CYPOOL_INLINE V NAME##_claimed(V share, K code, ptrdiff_t claimed) {                                              \
-        return (V)((code == (C)claimed) & (K)share);                                                                  \
+        return (V)((NAMED ? code == (C)claimed : (K){0} + (C)claimed != CYPOOL_NOT_NAMED) & (K)share);                \
+    }                                                                                                                 \
+    CYPOOL_INLINE void NAME##_some(V *a, V *b, V *c, V *d, const T *src, const uint8_t *codes, ptrdiff_t r,           \
+                                   ptrdiff_t q, ptrdiff_t cells, ptrdiff_t windows, const cypool_claim *claim,        \
+                                   const cypool_claim *end, int edge) {                                               \
+        V share;                                                                                                      \
+        K code;                                                                                                       \
+        *a = *b = *c = *d = (V){0};                                                                                   \
+        for (; claim < end; claim++) {                                                                                \
+            code = NAME##_codes(codes, r, claim, windows, edge);                                                      \
+            share = *(const V *)(src + r + claim->at);                                                                \
+            *a += NAME##_claimed(share, code, claim->codes[0]);                                                       \
+            if (cells > 1)                                                                                            \
+                *b += NAME##_claimed(share, code, claim->codes[1]);                                                   \
+            if (cells > 2) {                                                                                          \
+                *c += NAME##_claimed(share, code, claim->codes[2]);                                                   \
+                if (cells > 3)                                                                                        \
+                    *d += NAME##_claimed(share, code, claim->codes[3]);                                               \
+                continue;                                                                                             \
+            }                                                                                                         \
+            code = NAME##_codes(codes, q, claim, windows, edge);                                                      \
+            share = *(const V *)(src + q + claim->at);                                                                \
+            *c += NAME##_claimed(share, code, claim->codes[0]);                                                       \
+            if (cells > 1)                                                                                            \
+                *d += NAME##_claimed(share, code, claim->codes[1]);                                                   \
+        }                                                                                                             \
     }                                                                                                                 \
     CYPOOL_INLINE void NAME(T *out, const T *src, const uint8_t *codes, ptrdiff_t r, ptrdiff_t q, ptrdiff_t lines,    \
                             ptrdiff_t stride, const cypool_claims *claims, int edge) {                                \
         const cypool_claim *claim = claims->claims, *end = claim + claims->n;                                         \
         const ptrdiff_t *starts = claims->starts, windows = claims->windows, cells = lines * stride;                  \
-        V a = {0}, b = {0}, c = {0}, d = {0}, share;                                                                  \
-        K code;                                                                                                       \
-        for (; claim < end; claim++) {                                                                                \
-            code = NAME##_codes(codes, r, claim, windows, edge);                                                      \
-            share = *(const V *)(src + r + claim->at);                                                                \
-            a += NAME##_claimed(share, code, claim->codes[0]);                                                        \
-            if (cells > 1)                                                                                            \
-                b += NAME##_claimed(share, code, claim->codes[1]);                                                    \
-            if (cells > 2) {                                                                                          \
-                c += NAME##_claimed(share, code, claim->codes[2]);                                                    \
-                if (cells > 3)                                                                                        \
-                    d += NAME##_claimed(share, code, claim->codes[3]);                                                \
-                continue;                                                                                             \
+        V a, b, c, d, e, f, g, h;                                                                                     \
+        NAME##_some(&a, &b, &c, &d, src, codes, r, q, cells, windows, claim,                                          \
+                    NAMED || end - claim <= 4 ? end : claim + 4, edge);                                               \
+        if (!NAMED)                                                                                                   \
+            for (claim += 4; claim < end; claim += 4) {                                                               \
+                NAME##_some(&e, &f, &g, &h, src, codes, r, q, cells, windows, claim,                                  \
+                            end - claim <= 4 ? end : claim + 4, edge);                                                \
+                a += e;                                                                                               \
+                b += f;                                                                                               \
+                c += g;                                                                                               \
+                d += h;                                                                                               \
             }                                                                                                         \
-            code = NAME##_codes(codes, q, claim, windows, edge);                                                      \
-            share = *(const V *)(src + q + claim->at);                                                                \
-            c += NAME##_claimed(share, code, claim->codes[0]);                                                        \
-            if (cells > 1)                                                                                            \
-                d += NAME##_claimed(share, code, claim->codes[1]);                                                    \
-        }                                                                                                             \
         if (stride == 1) {                                                                                            \
             *(V *)(out + starts[0] + r) = a;                                                                          \
             if (lines > 1)                                                                                            \
@@ -120,7 +148,7 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
             *(V *)(out + N) = CYPOOL_TURNS3(N, 1, a, b, c);                                                           \
             *(V *)(out + 2 * N) = CYPOOL_TURNS3(N, 2, a, b, c);                                                       \
         } else {                                                                                                      \
-            V e = CYPOOL_TURNS(N, 0, a, c), f = CYPOOL_TURNS(N, 0, b, d);                                             \
+            e = CYPOOL_TURNS(N, 0, a, c), f = CYPOOL_TURNS(N, 0, b, d);                                               \
             out += starts[0] + 4 * r;                                                                                 \
             *(V *)out = CYPOOL_TURNS(N, 0, e, f);                                                                     \
             *(V *)(out + N) = CYPOOL_TURNS(N, 1, e, f);                                                               \
@@ -147,24 +175,25 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
         }                                                                                                             \
         r = whole;                                                                                                    \
     }
-#define CYPOOL_CLAIM_VECTORS(NAME, T, C, N4, N3, N2)                                                                  \
-    CYPOOL_CLAIM_VECTOR(NAME##_whole, T, C, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), N4)           \
-    CYPOOL_CLAIM_VECTOR(NAME##_half, T, C, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES), N3)  \
+#define CYPOOL_CLAIM_VECTORS(NAME, T, C, N4, N3, N2, NAMED)                                                           \
+    CYPOOL_CLAIM_VECTOR(NAME##_whole, T, C, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), N4, NAMED)    \
+    CYPOOL_CLAIM_VECTOR(NAME##_half, T, C, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES), N3,  \
+                        NAMED)                                                                                        \
     CYPOOL_CLAIM_VECTOR(NAME##_quarter, T, C, CYPOOL_JOIN(T, CYPOOL_QUARTER_BYTES),                                   \
-                        CYPOOL_JOIN(C, CYPOOL_QUARTER_BYTES), N2)
+                        CYPOOL_JOIN(C, CYPOOL_QUARTER_BYTES), N2, NAMED)
 #define CYPOOL_CLAIM_FITS(NAME, N4, N3, N2)                                                                           \
     CYPOOL_CLAIM_FIT(NAME##_whole, NAME##_one, N4)                                                                    \
     else CYPOOL_CLAIM_FIT(NAME##_half, NAME##_one, N3)                                                                \
     else CYPOOL_CLAIM_FIT(NAME##_quarter, NAME##_one, N2)
 #else
-#define CYPOOL_CLAIM_VECTORS(NAME, T, C, N4, N3, N2)
+#define CYPOOL_CLAIM_VECTORS(NAME, T, C, N4, N3, N2, NAMED)
 #define CYPOOL_CLAIM_FITS(NAME, N4, N3, N2)
 #endif
 
 /* Row i, of `cells` cells in each line, is made from out + i * out_step on, of the shares and codes i * src_step on. */
-#define CYPOOL_CLAIM(NAME, T, C, N4, N3, N2)                                                                          \
-    CYPOOL_CLAIM_ONE(NAME##_one, T)                                                                                   \
-    CYPOOL_CLAIM_VECTORS(NAME, T, C, N4, N3, N2)                                                                      \
+#define CYPOOL_CLAIM(NAME, T, C, N4, N3, N2, NAMED)                                                                   \
+    CYPOOL_CLAIM_ONE(NAME##_one, T, NAMED)                                                                            \
+    CYPOOL_CLAIM_VECTORS(NAME, T, C, N4, N3, N2, NAMED)                                                               \
     CYPOOL_INLINE void NAME##_row(T *out, const T *src, const uint8_t *codes, ptrdiff_t cells, ptrdiff_t lines,       \
                                   ptrdiff_t stride, const cypool_claims *claims) {                                    \
         const ptrdiff_t whole = cells / stride;                                                                       \
@@ -208,14 +237,19 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
     }
 
 #if CYPOOL_BYTES == 64
-CYPOOL_CLAIM(cypool_claim_floats, float, int32_t, 16, 8, 4)
-CYPOOL_CLAIM(cypool_claim_doubles, double, int64_t, 8, 4, 2)
+#define CYPOOL_CLAIM4(NAME, NAMED) CYPOOL_CLAIM(NAME, float, int32_t, 16, 8, 4, NAMED)
+#define CYPOOL_CLAIM8(NAME, NAMED) CYPOOL_CLAIM(NAME, double, int64_t, 8, 4, 2, NAMED)
 #elif CYPOOL_BYTES == 32
-CYPOOL_CLAIM(cypool_claim_floats, float, int32_t, 8, 4, 2)
-CYPOOL_CLAIM(cypool_claim_doubles, double, int64_t, 4, 2, 1)
+#define CYPOOL_CLAIM4(NAME, NAMED) CYPOOL_CLAIM(NAME, float, int32_t, 8, 4, 2, NAMED)
+#define CYPOOL_CLAIM8(NAME, NAMED) CYPOOL_CLAIM(NAME, double, int64_t, 4, 2, 1, NAMED)
 #else
-CYPOOL_CLAIM(cypool_claim_floats, float, int32_t, 4, 2, 2)
-CYPOOL_CLAIM(cypool_claim_doubles, double, int64_t, 2, 1, 1)
+#define CYPOOL_CLAIM4(NAME, NAMED) CYPOOL_CLAIM(NAME, float, int32_t, 4, 2, 2, NAMED)
+#define CYPOOL_CLAIM8(NAME, NAMED) CYPOOL_CLAIM(NAME, double, int64_t, 2, 1, 1, NAMED)
 #endif
+
+CYPOOL_CLAIM4(cypool_claim_floats, 1)
+CYPOOL_CLAIM8(cypool_claim_doubles, 1)
+CYPOOL_CLAIM4(cypool_share_floats, 0)
+CYPOOL_CLAIM8(cypool_share_doubles, 0)
 
 #endif

@@ -4,7 +4,7 @@ As in `rows.pxd`, steps and sizes count elements of the row's type, and a row th
 is read. An index in scratch is a code: what its window's taps are numbered by, NONE, or WRONG.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cypool._kernels.rows cimport cell, lane
@@ -23,10 +23,6 @@ ctypedef void (*weigh_f)(void* shares, const int64_t* cells, Py_ssize_t length, 
 ctypedef void (*load_codes_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step, Py_ssize_t lanes,
                               Py_ssize_t lane_step, Py_ssize_t base, Py_ssize_t base_step,
                               Py_ssize_t most) noexcept nogil
-ctypedef bint (*known_f)(const void* codes, Py_ssize_t length, const Py_ssize_t* taps, Py_ssize_t n_taps) noexcept nogil
-ctypedef void (*choose_f)(void* out, Py_ssize_t out_step, const void* src, const void* codes, Py_ssize_t src_step,
-                          const Py_ssize_t* offsets, const Py_ssize_t* taps, Py_ssize_t n, Py_ssize_t rows,
-                          Py_ssize_t length, bint more) noexcept nogil
 ctypedef void (*interleave_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void** src, Py_ssize_t stride,
                               Py_ssize_t cells, Py_ssize_t lanes) noexcept nogil
 ctypedef void (*repeat_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* src, Py_ssize_t first,
@@ -118,30 +114,58 @@ cdef inline code_t code(code_t* kind, given_index_t index, Py_ssize_t base, Py_s
         return NONE if index == -1 else (WRONG if (index < 0) | (away > <uint64_t>most) else <code_t>away)
 
 
-cdef inline bint known(const code_t* codes, Py_ssize_t length, const Py_ssize_t* taps,
-                       Py_ssize_t n_taps) noexcept nogil:
-    """Whether each code is NONE or one of the taps; without taps, any code but WRONG will do."""
-    cdef code_t match[256]
-    cdef code_t wrong = 0
+cdef inline bint name_codes(uint8_t* restrict out, const int32_t* codes, Py_ssize_t length, const Py_ssize_t* taps,
+                            Py_ssize_t n_taps) noexcept nogil:
+    """out[i] = t where codes[i] is taps[t], or the code itself without taps, the largest byte for NONE.
+
+    Returns whether each is one of these.
+    """
+    cdef int32_t names[256]
+    cdef int32_t wrong = 0
     cdef Py_ssize_t start, i, t, n
-    if n_taps == 0:
-        for i in range(length):
-            wrong |= codes[i] == WRONG
-        return wrong == 0
     for start in range(0, length, 256):
         n = min(<Py_ssize_t>256, length - start)
-        match_tap(match, codes + start, n, NONE, False)
+        if n_taps == 0:
+            for i in range(n):
+                names[i] = codes[start + i]
+        else:
+            for i in range(n):
+                names[i] = NONE if codes[start + i] == NONE else WRONG
         t = 0
         while t + 4 <= n_taps:
-            match_taps(match, codes + start, n, <code_t>taps[t], <code_t>taps[t + 1], <code_t>taps[t + 2],
-                       <code_t>taps[t + 3])
+            name_taps(names, codes + start, n, taps + t, <int32_t>t)
             t += 4
         while t < n_taps:
-            match_tap(match, codes + start, n, <code_t>taps[t], True)
+            name_tap(names, codes + start, n, <int32_t>taps[t], <int32_t>t)
             t += 1
         for i in range(n):
-            wrong |= match[i] ^ 1
+            wrong |= names[i] == WRONG
+            out[start + i] = <uint8_t>names[i]
     return wrong == 0
+
+
+cdef inline void name_tap(int32_t* restrict names, const int32_t* codes, Py_ssize_t n, int32_t tap,
+                          int32_t name) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        names[i] = name if codes[i] == tap else names[i]
+
+
+cdef inline void name_taps(int32_t* restrict names, const int32_t* codes, Py_ssize_t n, const Py_ssize_t* taps,
+                           int32_t name) noexcept nogil:
+    """Four at once."""
+    cdef int32_t a = <int32_t>taps[0]
+    cdef int32_t b = <int32_t>taps[1]
+    cdef int32_t c = <int32_t>taps[2]
+    cdef int32_t d = <int32_t>taps[3]
+    cdef int32_t code, named
+    cdef Py_ssize_t i
+    for i in range(n):
+        code, named = codes[i], names[i]
+        named = name if code == a else named
+        named = name + 1 if code == b else named
+        named = name + 2 if code == c else named
+        names[i] = name + 3 if code == d else named
 
 
 cdef inline bint in_range(const uint8_t* codes, Py_ssize_t length, uint8_t most) noexcept nogil:
@@ -160,120 +184,6 @@ cdef inline bint among(const uint8_t* codes, Py_ssize_t length, uint64_t some) n
     for i in range(length):
         wrong |= ~(some >> (codes[i] & 63)) & (codes[i] != 255)
     return wrong == 0
-
-
-cdef inline void match_tap(code_t* restrict match, const code_t* codes, Py_ssize_t n, code_t tap,
-                           bint more) noexcept nogil:
-    cdef Py_ssize_t i
-    if more:
-        for i in range(n):
-            match[i] |= codes[i] == tap
-    else:
-        for i in range(n):
-            match[i] = codes[i] == tap
-
-
-cdef inline void match_taps(code_t* restrict match, const code_t* codes, Py_ssize_t n, code_t a, code_t b, code_t c,
-                            code_t d) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        match[i] |= (codes[i] == a) | (codes[i] == b) | (codes[i] == c) | (codes[i] == d)
-
-
-# --- choices ----------------------------------------------------------------------------------------------------
-
-cdef inline void choose(real_t* out, Py_ssize_t out_step, const real_t* src, const code_t* codes,
-                        Py_ssize_t src_step, const Py_ssize_t* offsets, const Py_ssize_t* taps, Py_ssize_t n,
-                        Py_ssize_t rows, Py_ssize_t length, bint more) noexcept nogil:
-    """out[r, j] = the sum of src[r, offsets[t] + j] over all t whose code there is taps[t]; `more`: added to it.
-
-    From 0 on one after the other, as in claims.h, so that it does not matter how indices are given.
-    """
-    cdef Py_ssize_t r, t
-    cdef const real_t* s
-    cdef const code_t* c
-    for r in range(rows):
-        s = src + r * src_step
-        c = codes + r * src_step
-        t = 0
-        if not more:
-            # The first group leaves a multiple of four.
-            t = (n - 1) % 4 + 1
-            if t == 1:
-                choose1(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0], length)
-            elif t == 2:
-                choose2(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0],
-                        s + offsets[1], c + offsets[1], <code_t>taps[1], length)
-            elif t == 3:
-                choose3(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0],
-                        s + offsets[1], c + offsets[1], <code_t>taps[1],
-                        s + offsets[2], c + offsets[2], <code_t>taps[2], length)
-            else:
-                choose4(out + r * out_step, s + offsets[0], c + offsets[0], <code_t>taps[0],
-                        s + offsets[1], c + offsets[1], <code_t>taps[1],
-                        s + offsets[2], c + offsets[2], <code_t>taps[2],
-                        s + offsets[3], c + offsets[3], <code_t>taps[3], length)
-        else:
-            while (n - t) % 4:
-                choose1_into(out + r * out_step, s + offsets[t], c + offsets[t], <code_t>taps[t], length)
-                t += 1
-        while t < n:
-            choose4_into(out + r * out_step, s + offsets[t], c + offsets[t], <code_t>taps[t],
-                         s + offsets[t + 1], c + offsets[t + 1], <code_t>taps[t + 1],
-                         s + offsets[t + 2], c + offsets[t + 2], <code_t>taps[t + 2],
-                         s + offsets[t + 3], c + offsets[t + 3], <code_t>taps[t + 3], length)
-            t += 4
-
-
-cdef inline real_t chosen(real_t share, code_t code, code_t tap) noexcept nogil:
-    return share if code == tap else 0
-
-
-cdef inline void choose1(real_t* restrict out, const real_t* a, const code_t* za, code_t ta,
-                         Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = 0 + chosen(a[j], za[j], ta)
-
-
-cdef inline void choose2(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
-                         const code_t* zb, code_t tb, Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = 0 + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb)
-
-
-cdef inline void choose3(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
-                         const code_t* zb, code_t tb, const real_t* c, const code_t* zc, code_t tc,
-                         Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = 0 + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
-
-
-cdef inline void choose4(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
-                         const code_t* zb, code_t tb, const real_t* c, const code_t* zc, code_t tc,
-                         const real_t* d, const code_t* zd, code_t td, Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = (0 + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
-                  + chosen(d[j], zd[j], td))
-
-
-cdef inline void choose1_into(real_t* restrict out, const real_t* a, const code_t* za, code_t ta,
-                              Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] += chosen(a[j], za[j], ta)
-
-
-cdef inline void choose4_into(real_t* restrict out, const real_t* a, const code_t* za, code_t ta, const real_t* b,
-                              const code_t* zb, code_t tb, const real_t* c, const code_t* zc, code_t tc,
-                              const real_t* d, const code_t* zd, code_t td, Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = (out[j] + chosen(a[j], za[j], ta) + chosen(b[j], zb[j], tb) + chosen(c[j], zc[j], tc)
-                  + chosen(d[j], zd[j], td))
 
 
 # --- to the arrays ----------------------------------------------------------------------------------------------
