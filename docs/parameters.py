@@ -55,6 +55,23 @@ FUNCTIONS = {
     "`avg_pool_grad`, `sum_pool_grad`": lambda x: cypool.avg_pool_grad(x[:2], (4,), 2),
 }
 
+# the same for the wider family; a gradient has the column of its function, of floats only
+FAMILY = {
+    "`adaptive_max_pool`, `adaptive_min_pool`, `global_max_pool`, `global_min_pool`": (
+        lambda x: cypool.adaptive_max_pool(x, 2, axis=0)
+    ),
+    "`adaptive_avg_pool`, `global_avg_pool`": lambda x: cypool.adaptive_avg_pool(x, 2, axis=0),
+    "`spatial_pyramid_pool`, max": lambda x: cypool.spatial_pyramid_pool(x, (1, 2), op="max", axis=0),
+    "`spatial_pyramid_pool`, avg": lambda x: cypool.spatial_pyramid_pool(x, (1, 2), op="avg", axis=0),
+    "`fractional_max_pool`": lambda x: cypool.fractional_max_pool(x, 2, output_size=2, rng=0, axis=0),
+    "`lp_pool`, `power_mean_pool`, `global_lp_pool`": lambda x: cypool.lp_pool(x, 2, 2),
+    "`logsumexp_pool`": lambda x: cypool.logsumexp_pool(x, 2),
+    "`weighted_avg_pool`": lambda x: cypool.weighted_avg_pool(x, np.ones(4), 2),
+    "`soft_pool`": lambda x: cypool.soft_pool(x, 2),
+    "`stochastic_pool`": lambda x: cypool.stochastic_pool(x, 2, rng=0)[0],
+    "`stochastic_pool_expectation`": lambda x: cypool.stochastic_pool_expectation(x, 2),
+}
+
 # row -> the same for each function that has the parameter
 PARAMETERS = {
     "`return_indices`": (lambda x: cypool.max_pool(x, 2, return_indices=True)[0],),
@@ -78,6 +95,12 @@ PARAMETERS = {
         lambda x: cypool.max_pool(x, 2, where=np.ones_like(x, bool), min_count=2, fill_value=0),
     ),
     "`where`, `min_count`, averages": (lambda x: cypool.avg_pool(x, 2, where=np.ones_like(x, bool), min_count=2),),
+    "`where`, `min_count`, gradients of averages": (
+        lambda x: cypool.avg_pool_grad(x[:2], (4,), 2, where=np.ones(4, bool), min_count=2),
+    ),
+    "`where`, `nan_policy`, adaptive": (
+        lambda x: cypool.adaptive_avg_pool(x, 2, axis=0, where=np.ones_like(x, bool), nan_policy="omit"),
+    ),
 }  # fmt: skip
 
 
@@ -105,12 +128,17 @@ def functions():
     return [["dtype", *FUNCTIONS], *rows]
 
 
+def family():
+    rows = [[name, *(result(call, dtype) for dtype in KINDS.values())] for name, call in FAMILY.items()]
+    return [["", *(f"{kind}: `{dtype.partition('[')[0]}`" for kind, dtype in KINDS.items())], *rows]
+
+
 def parameters():
     rows = [[name, *(allowed(calls, dtype) for dtype in KINDS.values())] for name, calls in PARAMETERS.items()]
     return [["", *KINDS], *rows]
 
 
-TABLES = {"functions": functions, "parameters": parameters}
+TABLES = {"functions": functions, "family": family, "parameters": parameters}
 
 
 def parts():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cases import CASES, FEW, LAYOUTS, ORDERED, THREADS, WH, Case, dtype_of, finite, ordered, seed
 from compare import assert_same, assert_same_numbers, assert_within
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from test_gaps import masks
 from test_pool import LARGE, channels_last, pools, running
@@ -892,18 +892,27 @@ def test_torch_autograd(shape, kernel, stride, padding, dtype, layout, level):
     level=st.sampled_from(dispatch.available()),
     none=st.booleans(),
 )
+@example(
+    case=Case((2, 1, 1, 1), (1, 3, 2), axis=(0, 1, 2), ceil_mode=True),
+    dtype="float16",
+    layout="C",
+    level="baseline",
+    none=False,
+)
 def test_any_gradient(case, dtype, layout, level, none):
     try:
         shape = reference.output_shape(case.shape, **case.window)
     except ValueError:
         with pytest.raises(ValueError, match="axis"):
-            cypool.sum_pool_grad(np.zeros(case.shape, dtype), case.shape, **case.window)
+            cypool.sum_pool_grad(np.zeros(case.shape, dtype_of(dtype)), case.shape, **case.window)
         return
     assume(np.prod(shape) < 2000)
     with running(level):
         check_max(case, dtype, (1, 3), layout, none)
         check_sum(case, dtype, AVERAGES[:3], (1, 3), layout)
         x = LAYOUTS[layout](finite(case.shape, dtype_of(dtype)))
+        for which, (options, gaps) in enumerate(zip((*AVERAGES[1:], {}), (*GAPS, GAPS[2]), strict=True)):
+            check_gaps(case, dtype, which, {**options, **gaps}, layout)
         for z in some_indices(case, none):
             want = reference.max_pool_take(np.array(x), z, **case.window)
             assert_same(cypool.max_pool_take(x, z, **case.window, num_threads=2), want)

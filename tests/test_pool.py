@@ -250,6 +250,16 @@ def test_memory_order_follows_the_input(dtype):
     assert cypool.max_pool(x[0, 0], 2).flags.writeable
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_windows_past_the_end_of_planes(layout, level):
+    """Planes of broadcast arrays, 0 apart, must not pass for one plane after the other."""
+    for shape in ((2, 5, 4, 1), (3, 2, 1, 1), (4, 1, 7, 2)):
+        case = Case(shape, (1, 3, 2), axis=(0, 1, 2), ceil_mode=True)
+        x = LAYOUTS[layout](ordered(shape, "int16"))
+        check_extremes(x, case, {n: wanted_extremes(n, np.array(x), case) for n in ("max_pool", "min_pool")})
+        assert_same(cypool.sum_pool(x, **case.window), reference.sum_pool(np.array(x), **case.window))
+
+
 # ------------------------------------------------------------------------------------- ties, NaN, numerics
 
 

@@ -1,8 +1,9 @@
 """Spatial pyramids against the specification, torch, and finite differences."""
 
+import ml_dtypes
 import numpy as np
 import pytest
-from cases import LAYOUTS, SUMMABLE, THREADS, finite, ordered, seed
+from cases import LAYOUTS, SUMMABLE, THREADS, dtype_of, finite, ordered, seed
 from compare import assert_same, assert_same_numbers, assert_within
 
 import cypool
@@ -86,6 +87,25 @@ def test_gradients(shape, levels, axis, op, level):
     out = np.full(shape, 7.0)
     assert cypool.spatial_pyramid_pool_grad(grad, indices, shape, **pool, out=out) is out
     assert_same(out, got)
+
+
+@by_case
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_gradients_of_halves_are_added_up_in_float32(shape, levels, axis, dtype, level):
+    """Whole numbers: what is rounded is the result alone."""
+    half = dtype_of(dtype)
+    x = ordered(shape, dtype)
+    _, indices = cypool.spatial_pyramid_pool(x, levels, axis=axis, return_indices=True)
+    for op, z in (("max", indices), ("avg", None)):
+        grad = seed(shape, op).integers(1, 100, indices.shape).astype(half)
+        got = cypool.spatial_pyramid_pool_grad(grad, z, shape, levels, op=op, axis=axis)
+        want = cypool.spatial_pyramid_pool_grad(grad.astype("f8"), z, shape, levels, op=op, axis=axis)
+        assert got.dtype == half
+        if op == "max":
+            assert_same(got, want.astype("f4").astype(half))
+        else:
+            # The sum in float32 and the result are rounded.
+            np.testing.assert_allclose(got.astype("f8"), want, rtol=1.01 * float(ml_dtypes.finfo(half).eps) / 2)
 
 
 def test_out():

@@ -66,12 +66,12 @@ class _Tiled(NamedTuple):
 def follows(found: Sequence[Window], flat: bool) -> bool:
     """Whether indices into these windows are followed one by one: taps are too many, of no one place, or too far apart.
 
-    So are flat ones into windows wider than an axis, of which two taps may be equally far from the first.
+    So are those into windows wider than an axis, of which two taps may be equally far from the first in row-major order.
     """
     steps = ((w.kernel - 1) * w.dilation * prod(v.size for v in found[i + 1 :]) for i, w in enumerate(found))
     bins = any(w.bins is not None for w in found)
     wide = any((w.kernel - 1) * w.dilation >= w.size for w in found[1:])
-    return bins or prod(w.kernel for w in found) > TERMS or (flat and (wide or sum(steps) >= 2**30))
+    return bins or wide or prod(w.kernel for w in found) > TERMS or (flat and sum(steps) >= 2**30)
 
 
 def plan(

@@ -235,6 +235,7 @@ def _continues(run: Axis, planes: Kept) -> bool:
         run.low == run.high == 0
         and run.bins is None
         and run.extent <= run.stride
+        and run.cells(run.count) <= run.size  # else a stride of 0 would do
         and planes.strides == tuple(n * s for n, s in zip((step, run.count, run.count, step), run.strides, strict=True))
     )
 

@@ -174,7 +174,8 @@ def spatial_pyramid_pool_grad(
     Parameters
     ----------
     grad : array_like
-        The gradient with respect to the result of the pool, of its shape: float32, float64, or complex for the mean.
+        The gradient with respect to the result of the pool, of its shape: of a float dtype, or complex for the mean.
+        Halves are added up in float32.
     indices : array_like or None
         The indices that the pool returned, for "max"; None for "avg". -1 is none: such a bin hands on nothing.
     shape : sequence of int
@@ -215,10 +216,11 @@ def spatial_pyramid_pool_grad(
     sizes = tuple([integer("shape", n, 0) for n in sequence("shape", shape)])
     plan = _plan(sizes, levels, axis)
     pooled = *(n for a, n in enumerate(sizes) if a not in plan.axes), plan.length
-    if g.dtype.kind not in ("fc" if mean else "f") or g.dtype.itemsize < 4:
+    if kind_of(g.dtype) not in ("fc" if mean else "f"):
         raise TypeError(f"grad must have a float{' or complex' if mean else ''} dtype, got {g.dtype}: use grad.astype")
     if g.shape != pooled:
         raise ValueError(f"grad must have the shape of the pool's result, {pooled}, got {g.shape}")
+    lanes = np.dtype(np.float32) if g.dtype.itemsize == 2 else g.dtype
     if (indices is None) != mean:
         raise ValueError(f"indices must be given for op 'max' and be None for 'avg', got {indices!r} for {op!r}")
     if not mean:
@@ -232,18 +234,23 @@ def spatial_pyramid_pool_grad(
         found = [_winners(plan, level, sizes, plan.view(g, level), plan.view(z, level)) for level in plan.levels]
         result = np.zeros(sizes, g.dtype) if out is None else out
         result[...] = 0
-        for cells, shares in found:
-            np.add.at(result, cells, shares)
+        cells = [np.concatenate(of) for of in zip(*(c for c, _ in found), strict=True)]
+        place = np.ravel_multi_index(cells, sizes)
+        order = np.argsort(place, kind="stable")
+        first = np.flatnonzero(np.diff(place[order], prepend=-1))
+        if first.size:
+            # As many cells as there are bins, at most: the shares of each are added up in the order of the bins.
+            shares = np.concatenate([s for _, s in found]).astype(lanes)
+            result[tuple([c[order[first]] for c in cells])] = np.add.reduceat(shares[order], first)
         return result
-    held = np.zeros(
-        [len(plan.parts[plan.axes.index(a)]) if a in plan.axes else n for a, n in enumerate(sizes)], g.dtype
-    )
+    held = np.zeros([len(plan.parts[plan.axes.index(a)]) if a in plan.axes else n for a, n in enumerate(sizes)], lanes)
     for level in plan.levels:
-        shares = plan.view(g, level) / level.cells.astype(g.real.dtype)
+        shares = plan.view(g, level).astype(lanes) / level.cells.astype(held.real.dtype)
         runs = tuple([(len(p), r) for p, r in zip(plan.parts, level.parts, strict=True)])
         held += pool(SUM, shares, (runs, SPREAD, 0, 1, plan.axes, False), (None,), _PLAIN, None, num_threads)
     every = tuple([(sizes[a], p) for a, p in zip(plan.axes, plan.parts, strict=True)])
-    y: np.ndarray = pool(SUM, held, (every, SPREAD, 0, 1, plan.axes, False), (None,), _PLAIN, out, num_threads)
+    kind = (None if lanes == g.dtype else g.dtype,)
+    y: np.ndarray = pool(SUM, held, (every, SPREAD, 0, 1, plan.axes, False), kind, _PLAIN, out, num_threads)
     return y
 
 
