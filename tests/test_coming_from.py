@@ -71,8 +71,10 @@ def by_torch():
 
 
 def by_onnx():
-    operators = ("MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool")
-    return {name: lambda name=name, **attributes: run_node(name, x, ["y"], attributes)[0] for name in operators}
+    operators = ("MaxPool", "AveragePool", "LpPool", "GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool")
+    nodes = {name: lambda name=name, **attributes: run_node(name, [x], ["y"], attributes)[0] for name in operators}
+    y, z = run_node("MaxPool", [x], ["y", "indices"], {"kernel_shape": [2, 3], "strides": [2, 3]})
+    return {**nodes, "MaxUnpool": lambda **attributes: run_node("MaxUnpool", [y, z], ["y"], attributes)[0]}
 
 
 LIBRARIES = {

@@ -227,6 +227,18 @@ def test_lp(oracle, p, n):
         assert_within(got, want, 50 * eps * np.abs(want.astype(np.float64))) if eps else assert_same(got, want)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_lp_of_some_planes_at_a_time(n, monkeypatch):
+    pool = getattr(F, f"lp_pool{n}d")
+    for lead, dtype in itertools.product(((3, 5), (7,), (1, 1), (0, 4), (4, 1)), ("float32", "int64")):
+        x = seed(n, lead).integers(-9, 10, (*lead, *(6, 5, 4)[-n:])).astype(dtype)
+        want = pool(x, 2, 2, 1, True)
+        for block in (1, 9, 70, 250):
+            with monkeypatch.context() as patch:
+                patch.setattr(F, "BLOCK", block)
+                assert_same(pool(x, 2, 2, 1, True), want)
+
+
 def test_lp_of_integers(oracle):
     """The mean of their powers is cut off, as that of any int64, before it is scaled up."""
     x = np.array([[3, 4, -5, 0, 7, 7]])

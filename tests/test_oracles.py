@@ -128,24 +128,25 @@ UNEVEN = (
 uneven = pytest.mark.parametrize(("shape", "kernel", "stride", "padding", "dilation", "ceil"), UNEVEN)
 
 
-def run_node(operator, x, outputs, attributes):
-    """What ONNX Runtime makes of one node with one input."""
+def run_node(operator, inputs, outputs, attributes):
+    """What ONNX Runtime makes of one node; the outputs but "y" are indices."""
     onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
-    element = onnx.helper.np_dtype_to_tensor_dtype(x.dtype)
+    given = {f"x{i}": x for i, x in enumerate(inputs)}
+    element = {name: onnx.helper.np_dtype_to_tensor_dtype(x.dtype) for name, x in given.items()}
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node(operator, ["x"], outputs, **attributes)],
+        [onnx.helper.make_node(operator, list(given), outputs, **attributes)],
         "pool",
-        [onnx.helper.make_tensor_value_info("x", element, x.shape)],
+        [onnx.helper.make_tensor_value_info(name, element[name], x.shape) for name, x in given.items()],
         [
-            onnx.helper.make_tensor_value_info(name, element if name == "y" else onnx.TensorProto.INT64, None)
+            onnx.helper.make_tensor_value_info(name, element["x0"] if name == "y" else onnx.TensorProto.INT64, None)
             for name in outputs
         ],
     )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 22)], ir_version=10)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10)
     quiet = runtime.SessionOptions()
     quiet.log_severity_level = 3
-    return runtime.InferenceSession(model.SerializeToString(), quiet).run(None, {"x": x})
+    return runtime.InferenceSession(model.SerializeToString(), quiet).run(None, given)
 
 
 def run_onnx(operator, x, kernel, stride, padding, dilation, ceil, **options):
@@ -155,7 +156,7 @@ def run_onnx(operator, x, kernel, stride, padding, dilation, ceil, **options):
     else:
         pairs = [p if isinstance(p, tuple) else (p, p) for p in padding]
         attributes["pads"] = [low for low, _ in pairs] + [high for _, high in pairs]
-    return run_node(operator, x, ["y", "indices"] if operator == "MaxPool" else ["y"], attributes)
+    return run_node(operator, [x], ["y", "indices"] if operator == "MaxPool" else ["y"], attributes)
 
 
 @uneven

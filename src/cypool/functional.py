@@ -35,6 +35,8 @@ _OPS = (
 )
 __all__ = [f"{op}{n}d" for op in _OPS for n in (1, 2, 3) if (op, n) != ("fractional_max_pool", 1)]
 
+BLOCK = 1 << 18
+"""Cells whose powers are held at once."""
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _ORDERED = (*_FLOATS, "int8", "int16", "int32", "int64", "uint8")
 
@@ -295,7 +297,7 @@ def lp_pool1d(
     -------
     ndarray
         Of the dtype of `input` if it is a float, else float32; with an infinite `norm_type` that of ``abs(input)``. The
-        powers are an array as large as `input`.
+        powers of some planes at a time are an array: a quarter of a million cells, or one plane if that is larger.
 
     Raises
     ------
@@ -805,6 +807,19 @@ def _lp(n: int, input: Any, p: Any, kernel_size: Any, stride: Any, ceil_mode: An
         x = x.astype(np.int64 if whole else np.float32, copy=False)
     if x.dtype.kind == "i" and p < 0:
         raise ValueError(f"norm_type must not be a negative integer for an input of integers, got {p}")
+    *lead, planes = x.shape[:-n]
+    step = max(1, BLOCK // max(1, prod(x.shape[-n:])))
+    if x.size <= BLOCK or planes <= step and prod(lead) == 1:
+        return _norms(n, x, p, kernel_size, stride, ceil_mode)
+    first = _norms(n, x[(0,) * len(lead)][:1], p, kernel_size, stride, ceil_mode)
+    y = np.empty((*lead, planes, *first.shape[1:]), first.dtype)
+    for i in np.ndindex(*lead):
+        for j in range(0, planes, step):
+            y[i][j : j + step] = _norms(n, x[i][j : j + step], p, kernel_size, stride, ceil_mode)
+    return y
+
+
+def _norms(n: int, x: np.ndarray, p: float, kernel_size: Any, stride: Any, ceil_mode: Any) -> np.ndarray:
     with np.errstate(all="ignore"):
         mean = _avg(n, (x**p).astype(x.dtype, copy=False), kernel_size, stride, 0, ceil_mode, True, None)
         y = (mean * prod(_per_axis("kernel_size", kernel_size, n, 1))) ** (1 / p)
