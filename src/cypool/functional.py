@@ -809,7 +809,7 @@ def _lp(n: int, input: Any, p: Any, kernel_size: Any, stride: Any, ceil_mode: An
         raise ValueError(f"norm_type must not be a negative integer for an input of integers, got {p}")
     *lead, planes = x.shape[:-n]
     step = max(1, BLOCK // max(1, prod(x.shape[-n:])))
-    if x.size <= BLOCK or planes <= step and prod(lead) == 1:
+    if x.size <= BLOCK or (planes <= step and prod(lead) == 1):
         return _norms(n, x, p, kernel_size, stride, ceil_mode)
     first = _norms(n, x[(0,) * len(lead)][:1], p, kernel_size, stride, ceil_mode)
     y = np.empty((*lead, planes, *first.shape[1:]), first.dtype)
