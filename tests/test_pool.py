@@ -361,6 +361,34 @@ def test_error_bound_of_a_million_cells(shape, dtype, level):
         assert abs(cypool.avg_pool(x, shape).item() - float(exact / x.size)) <= bound / x.size
 
 
+# Around whole vectors of 64 bytes and eight of them, and some powers of two of those.
+RUNS = (15, 16, 17, 31, 33, 49, 63, 64, 65, 100, 127, 128, 129, 143, 145, 255, 256, 257, 511, 1000, 1025, 4113)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_error_bound_of_windows_that_are_one_run(dtype, level):
+    for n in RUNS:
+        case = Case((3, 2 * n + n // 2), (n,))
+        for x in adversaries(case.shape, dtype):
+            check_sums(
+                x, case, {(f, ()): wanted_sums(f, x, case, {}) for f in ("sum_pool", "avg_pool")}, threads=(1, 2)
+            )
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int16", "uint64", "float16", "bfloat16", "float32", "float64"])
+def test_windows_that_are_one_run(dtype, level):
+    """In rows, planes and bands of planes, with nothing, something and everything between windows."""
+    cases = [Case((3, 2 * n + 5), (n,), n + extra) for n in RUNS[:-3] for extra in (0, 2)]
+    cases += [Case((2, 5, a, b), (a, b)) for a, b in ((7, 7), (1, 70), (9, 13), (70, 1), (33, 31))]
+    cases += [Case((4, 12, 17), (3, 17)), Case((4, 12, 17), (4, 17), (5, 17)), Case((3, 8, 5, 16), (4, 5, 16))]
+    for case in cases:
+        for layout in ("C", "stepped", "reversed"):
+            x, wanted = extremes_of(case, dtype, layout)
+            check_extremes(x, case, wanted, threads=(1, 3))
+            x, wanted = sums_of(case, dtype, layout, 2)
+            check_sums(x, case, wanted, threads=(1, 3))
+
+
 def test_integer_extremes(level):
     for dtype in INTEGERS[1:]:
         info = np.iinfo(dtype)

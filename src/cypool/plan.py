@@ -38,6 +38,8 @@ BOX = 12
 """Rows of cells under a block window that are merged with it in one go."""
 PICKS = 16
 """Cells of a window that are looked at in one go where their indices are wanted; twice as many if no stride is 1."""
+RUN = 32 * 1024
+"""Cells of a tile of windows that are one run of memory each; and of one window that is converted on the way."""
 NARROW = 8
 """Lanes below which a strided window along the rows is gathered first."""
 ROW = 1024
@@ -144,23 +146,24 @@ def plan(
     width = LANE_BYTES[request.lane_type]
     lanes, outer = merge_lanes(kept, len(strides))
     pooled.sort(key=lambda axis: -abs(axis.strides[0]))
-    across, rows = _across(pooled, lanes.size, width, request)
-    while rows and outer and not request.flat and _continues(rows[-1], outer[-1]):
-        planes = outer.pop()
-        run = rows[-1]
-        rows[-1] = run._replace(size=planes.size * run.count * run.stride, count=planes.size * run.count)
+    run = _run(pooled, lanes.size, width, request)
+    across, rows = (run, []) if run else _across(pooled, lanes.size, width, request)
+    if run:
+        across = _continued(run, outer)
+    elif rows and not request.flat:
+        rows[-1] = _continued(rows[-1], outer)
     if not rows:
         # The kernel wants at least one axis across rows; a kept one serves as windows of one cell.
         size, of = outer.pop() if outer else Kept(1, (0, 0, 0, 0))
         rows = [Axis(size, 1, 1, 1, 0, 0, size, of)]
-    tiling = _tiling(rows, across, lanes, outer, request, width)
+    tiling = _tiling(rows, across, lanes, outer, request, width, run is not None)
     axes = rows + ([across] if across else [])
     gaps = request.gaps
     converts = request.divided or request.y_type != request.lane_type
     head = [
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
-        tiling.fused, tiling.bare, tiling.boxed, tiling.picked,
+        tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
         tiling.tiles,
@@ -228,6 +231,14 @@ def merge_lanes(kept: list[Kept], arrays: int) -> tuple[Kept, list[Kept]]:
     return Kept(1, (1,) * arrays), merged
 
 
+def _continued(run: Axis, outer: list[Kept]) -> Axis:
+    """Merge into an axis the planes whose windows follow each other."""
+    while outer and _continues(run, outer[-1]):
+        planes = outer.pop()
+        run = run._replace(size=planes.size * run.count * run.stride, count=planes.size * run.count)
+    return run
+
+
 def _continues(run: Axis, planes: Kept) -> bool:
     """Whether the windows of one plane follow those of the plane before in every array, as block pooling's do."""
     step = run.count * run.stride
@@ -275,6 +286,24 @@ def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tup
     return inner, [*rows, pieces]
 
 
+def _run(pooled: list[Axis], lanes: int, width: int, request: Request) -> Axis | None:
+    """Merge axes whose windows are one run of memory each and do not overlap into one; None if they are not such."""
+    if not pooled or lanes > 1 or request.indices or request.gaps or TYPES[request.lane_type] == "wide":
+        return None
+    if any(a.dilation > 1 or a.low or a.high or a.bins is not None for a in pooled):
+        return None
+    *others, run = pooled
+    for axis in reversed(others):
+        if run.kernel != run.size or axis.strides[0] != run.size * run.strides[0]:
+            return None
+        n = run.size
+        strides = run.strides[0], *axis.strides[1:]
+        run = Axis(axis.size * n, axis.kernel * n, axis.stride * n, 1, 0, 0, axis.count, strides)
+    apart = run.count == 1 or run.stride >= run.kernel
+    fits = run.kernel <= RUN or (request.x_type == request.lane_type and run.strides[0] == 1)
+    return run if apart and fits and run.kernel * width >= 64 and run.cells(run.count) <= run.size else None
+
+
 class Tiling(NamedTuple):
     """How large a tile is and how each of its axes is merged."""
 
@@ -300,11 +329,13 @@ class Tiling(NamedTuple):
 
 
 def _tiling(
-    rows: list[Axis], across: Axis | None, lanes: Kept, outer: list[Kept], request: Request, width: int
+    rows: list[Axis], across: Axis | None, lanes: Kept, outer: list[Kept], request: Request, width: int, runs: bool
 ) -> Tiling:
     """Choose the tile, and between windows merged whole and streamed ones."""
     axes = rows + ([across] if across else [])
     planes = prod(k.size for k in outer)
+    if runs:
+        return _tiles_of_runs(rows, axes[-1], planes, request)
     programs = [_program(a, 1.0, request) for a in rows]
     folds = [0] * len(axes)
     if across:
@@ -312,7 +343,7 @@ def _tiling(
         plain = not request.indices and lanes.size == 1 and TYPES[request.lane_type] != "wide"
         folds[-1] = _folds(across) if plain else 0
         programs.append(
-            (0, [(0, t) for t in range(across.kernel)][:BATCH])
+            (0, [(0, t) for t in range(min(across.kernel, BATCH))])
             if folds[-1]
             else _program(across, 16.0 if narrow else 1.0, request)
         )
@@ -383,6 +414,21 @@ def _tiling(
     return Tiling(
         windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct, fused, bare, boxed,
         picked, buffer, slots, partial, slab, tiles,
+    )  # fmt: skip
+
+
+def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request) -> Tiling:
+    """Choose the tile for windows that are one run of memory each."""
+    none = [0] * (len(rows) + 1)
+    columns = even(across.count, max(1, RUN // across.stride))
+    windows = [1] * len(rows) + [columns]
+    planes_tile = _fill(rows, windows, planes, max(1, RUN // (columns * across.stride)))
+    staged = request.x_type != request.lane_type or across.strides[0] != 1
+    buffer = max(planes_tile * prod(windows), across.cells(columns) if staged else 0)
+    tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
+    return Tiling(
+        windows, none, [[] for _ in none], none, [], 1, planes_tile, int(staged), False, False, False, False, False,
+        False, -(-buffer // 64) * 64, 0, 0, 0, tiles,
     )  # fmt: skip
 
 

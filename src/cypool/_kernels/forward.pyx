@@ -5,8 +5,9 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
 
     rows      the axes across rows are merged first, all taps at once, straight from the input or from a staged copy,
               into a block of rows, each padded left and right;
-    across    the axis along the rows is merged, in one long run over the whole block where rows are short; windows of
-              few cells whose indices are wanted are made in one go instead, rows and across (picks.h);
+    across    the axis along the rows is merged, in one long run over the whole block where rows are short. In one go
+              with the rows go windows of few cells whose indices are wanted (picks.h), and those that are one run of
+              memory, as whole planes are (runs.h);
     store     rows are divided (averages), converted and written.
 
 Large windows are streamed instead: a tile goes along the last row axis cell by cell. Each cell's slab is merged along
@@ -279,6 +280,10 @@ cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1]
             tile.codes = <char*>&z[0] + head.starts[<int>Z] - head.starts[<int>Y]
         _direct_rows(job, tile, x, <char*>&y[0])
         return NULL
+    if head.runs:
+        pitch[0] = tile.columns
+        _merge_runs(job, tile, x)
+        return block
     if across:
         _pad(job, tile)
     _direct_rows(job, tile, x, block)
@@ -289,6 +294,40 @@ cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1]
         pitch[0] = _across_pitch(job, tile)
         block = _across(job, tile, block, _other(job, tile, block))
     return block
+
+
+cdef void _merge_runs(const Job* job, Tile* tile, const uint8_t[::1] x) noexcept nogil:
+    """Merge windows that are one run of cells each, into rows of them in buffer 0."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis = job.across
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t a, p, first
+    cdef Py_ssize_t length = (tile.columns - 1) * axis.stride + axis.kernel
+    cdef Py_ssize_t step = axis.strides[<int>X]
+    cdef char* out = tile.buffers
+    cdef const char* src
+    for a in range(head.n_rows):
+        index[a] = 0
+    for p in range(tile.planes):
+        while True:
+            first = tile.plane_x[p] + tile.start * step
+            for a in range(head.n_rows):
+                first += (tile.first[a] + index[a]) * job.rows[a].stride * job.rows[a].strides[<int>X]
+            src = _cells(x, first, first + (length - 1) * step, job.x_bytes)
+            if head.staged:
+                job.steps.load(tile.buffers + head.buffer * job.lane_bytes, src, length, step, 1)
+                src = tile.buffers + head.buffer * job.lane_bytes
+            job.steps.runs(out, src, axis.stride, tile.columns, axis.kernel)
+            out += tile.columns * job.lane_bytes
+            a = head.n_rows - 1
+            while a >= 0:
+                index[a] += 1
+                if index[a] < tile.count[a]:
+                    break
+                index[a] = 0
+                a -= 1
+            if a < 0:
+                break
 
 
 cdef inline Py_ssize_t _pitch(const Job* job, Tile* tile) noexcept nogil:

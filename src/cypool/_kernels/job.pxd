@@ -9,6 +9,7 @@ from cypool._kernels.rows cimport Max, Min, Sum
 from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
 from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
 from cypool._kernels.rows cimport cypool_max_picks, cypool_min_picks, cypool_picks
+from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_runs, cypool_sum_runs
 from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
@@ -27,6 +28,7 @@ cdef struct Steps:
     combine_f copy          # rows of the output's type, one tap
     across_f across         # NULL where indices travel along
     cypool_picks picks      # NULL where they do not
+    cypool_runs runs
     fill_f fill
     split_f split
     load_f load
@@ -61,7 +63,7 @@ cdef struct Head:
     Py_ssize_t op, x_type, lane_type, y_type, z_type
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
-    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked
+    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked, runs
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles
@@ -160,11 +162,13 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
     if job.head.op == MAX:
         job.steps.combine = cypool_max[job.head.lane_type]
         job.steps.across = cypool_max_across[job.head.lane_type]
+        job.steps.runs = cypool_max_runs[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Max]
         job.steps.erase = <erase_f><void*>erase[lane_t, Max]
     else:
         job.steps.combine = cypool_min[job.head.lane_type]
         job.steps.across = cypool_min_across[job.head.lane_type]
+        job.steps.runs = cypool_min_runs[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Min]
         job.steps.erase = <erase_f><void*>erase[lane_t, Min]
     # Halves are compared as floats, times shifted so that NaT wins; all of these may hold a NaN.
@@ -175,6 +179,7 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
 cdef inline void _sums(Job* job, sum_t* lane) noexcept:
     job.steps.combine = <combine_f><void*>add_wide if sum_t is wide_t else cypool_sum[job.head.lane_type]
     job.steps.across = cypool_sum_across[job.head.lane_type]
+    job.steps.runs = cypool_sum_runs[job.head.lane_type]
     job.steps.fill = <fill_f><void*>fill[sum_t, Sum]
     job.steps.erase = <erase_f><void*>erase[sum_t, Sum]
     if sum_t is uint16_t or sum_t is int32_t or sum_t is uint64_t:

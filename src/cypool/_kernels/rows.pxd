@@ -69,6 +69,13 @@ cdef extern from "across.h" nogil:
     const across_f* cypool_min_across
     const across_f* cypool_sum_across
 
+cdef extern from "runs.h" nogil:
+    # By type of lane: out[j] = the merged src[j * step + t] for t < cells, of no fewer than 64 bytes.
+    ctypedef void (*cypool_runs)(void* out, const void* src, Py_ssize_t step, Py_ssize_t windows, Py_ssize_t cells)
+    const cypool_runs* cypool_max_runs
+    const cypool_runs* cypool_min_runs
+    const cypool_runs* cypool_sum_runs
+
 cdef extern from "picks.h" nogil:
     # One cell of each window of a row: where the first window has it, its code, and the windows that have it.
     ctypedef struct cypool_tap:
