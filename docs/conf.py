@@ -23,12 +23,17 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "capture_repr": (),
     "min_reported_time": 60,
+    "within_subsection_order": "FileNameSortKey",
 }
 
 FAMILIES = {
-    "Pools": lambda name: "_pool" in name and not name.endswith(("_grad", "_take")),
-    "Gradients": lambda name: name.endswith(("_grad", "_take")),
-    "Unpooling": lambda name: name.endswith("_unpool"),
+    "Pools": lambda name: name in ("max_pool", "min_pool", "avg_pool", "sum_pool"),
+    "Adaptive, global, fractional and spatial pyramid pools": lambda name: (
+        name.startswith(("adaptive_", "global_", "fractional_", "spatial_")) and not name.endswith("_grad")
+    ),
+    "Norms, and pools that weigh": lambda name: "_pool" in name and not name.endswith(("_grad", "_take")),
+    "Gradients": lambda name: name.endswith(("_grad", "_take")) and "unpool" not in name,
+    "Unpooling": lambda name: "unpool" in name,
     "Shapes, threads, and what runs": lambda name: True,
 }
 """The first family whose rule holds has a public name."""

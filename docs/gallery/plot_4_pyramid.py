@@ -14,11 +14,15 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from PIL import Image
 
+import cypool
+
 BLUE, ORANGE = "#0072B2", "#E69F00"
 
 
 def bins(n, o):
-    return [(i * n // o, -(-(i + 1) * n // o)) for i in range(o)]
+    """The first cell of each bin and the one past its last: what an adaptive pool of the positions keeps."""
+    cells = np.arange(n)
+    return list(zip(cypool.adaptive_min_pool(cells, o), cypool.adaptive_max_pool(cells, o) + 1, strict=True))
 
 
 image = np.asarray(Image.open("../images/sample.png"))
