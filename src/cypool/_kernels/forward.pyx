@@ -73,6 +73,8 @@ cdef struct Tile:
     double* counts
     char* by                        # what a row's sums are divided by, in lanes: counts times by_count
     double by_count
+    double by_same                  # where all of these are alike: what, and how many
+    Py_ssize_t by_length
     Py_ssize_t* plane_x             # where each plane of the tile starts in the input
     Py_ssize_t* plane_to            # and in the output, or in buffer 0
     Py_ssize_t* plane_mask          # and in the mask
@@ -207,7 +209,8 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     tile.plane_mask = tile.plane_to + planes
     tile.counts = <double*>(tile.plane_mask + planes)
     tile.by = <char*>(tile.counts + columns)
-    tile.by_count = -1
+    tile.by_count = tile.by_same = -1
+    tile.by_length = 0
     if head.masked:
         tile.divisors = tile.counts + columns
         tile.row = <char*>(tile.divisors + row)
@@ -981,21 +984,38 @@ cdef void _across_to_output(const Job* job, Tile* tile, char* block, uint8_t[::1
 
 cdef const void* _divisors(const Job* job, Tile* tile, double count) noexcept nogil:
     """Return what the sums of a row are divided by if there are `count` taps across rows, or NULL."""
+    cdef const Axis* axis = job.across
+    cdef Py_ssize_t length = tile.columns * tile.lanes
     cdef Py_ssize_t w
-    cdef double by
+    cdef double by = count
+    cdef bint counted = job.head.counted and job.head.has_across
     if count == 0:
         return NULL
-    if tile.by_count != count:
-        tile.by_count = count
-        for w in range(tile.columns * tile.lanes):
-            by = count
-            if job.head.counted and job.head.has_across:
-                by *= _count(job.across, tile.column + w, job.head.padded)
-            if job.lane_bytes == sizeof(float):
-                (<float*>tile.by)[w] = <float>by
-            else:
-                (<double*>tile.by)[w] = by
+    if tile.by_count == count:
+        return tile.by
+    tile.by_count = count
+    # Where the first and the last window are whole, so are those between.
+    if (counted and _count(axis, tile.column, job.head.padded) == axis.kernel
+            and _count(axis, tile.column + tile.columns - 1, job.head.padded) == axis.kernel):
+        by *= axis.kernel
+        counted = False
+    if not counted and tile.by_same == by and tile.by_length >= length:
+        return tile.by
+    tile.by_same, tile.by_length = -1 if counted else by, length
+    if counted:
+        for w in range(length):
+            _set_divisor(job, tile, w, count * _count(axis, tile.column + w, job.head.padded))
+    else:
+        for w in range(length):
+            _set_divisor(job, tile, w, by)
     return tile.by
+
+
+cdef inline void _set_divisor(const Job* job, Tile* tile, Py_ssize_t w, double by) noexcept nogil:
+    if job.lane_bytes == sizeof(float):
+        (<float*>tile.by)[w] = <float>by
+    else:
+        (<double*>tile.by)[w] = by
 
 
 cdef void _bare(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y) noexcept nogil:
