@@ -266,7 +266,7 @@ CYPOOL_BETTER_PLAIN(double1)
                 NAME##_row(to, from, taps, 3, length);                                                                \
             else if (n_taps == 4)                                                                                     \
                 NAME##_row(to, from, taps, 4, length);                                                                \
-            else if (n_taps <= 8 || length * sizeof(T) <= 1024)                                                       \
+            else if (n_taps <= 8 || length * sizeof(T) <= (n_taps <= 16 ? 1024 : 256))                                \
                 NAME##_row(to, from, taps, n_taps, length);                                                           \
             else {                                                                                                    \
                 /* Not more rows at a time than a cache of few ways holds: theirs may be a power of two apart. */     \
