@@ -46,6 +46,11 @@ def check(case, dtype, layout="C", shape="all", threads=(1, 3)):
         gx, gw = cypool.weighted_avg_pool_grad(g, x, weights, y, **case.window, num_threads=n)
         assert_within(gx, want[0], near(want[0], total, dtype))
         assert_within(gw, want[1], near(want[1], 10 * total * most, dtype))
+        out = np.full_like(gx, 7), np.full_like(gw, 7)
+        into = cypool.weighted_avg_pool_grad(g, x, weights, y, **case.window, num_threads=n, out=out)
+        for one, two, three in zip(into, out, (gx, gw), strict=True):
+            assert one is two
+            assert_same(one, three)
         assert_within(cypool.soft_pool(x, **case.window, num_threads=n), soft, near(soft, most, dtype))
         assert_within(
             cypool.soft_pool_grad(g, x, **case.window, num_threads=n), soft_back, near(soft_back, total * most, dtype)
@@ -238,6 +243,20 @@ def test_windows_threads_out_and_empty_batches():
     ):
         for name, value in (("kernel_size", 0), ("stride", -1), ("axis", 2), ("num_threads", 0), ("padding", "SAME")):
             refuses(call, **{name: value}, name=name, value=value)
+    x, weights, y, g = X.copy(), np.ones_like(X), Y.copy(), finite(Y.shape, "float32")
+    want = cypool.weighted_avg_pool_grad(g, x, weights, y, 2)
+    for wrong, error, match in (
+        (x, TypeError, "out must be a tuple of two arrays"),
+        ((x,), TypeError, "out must be a tuple of two arrays"),
+        ((x, None), TypeError, "out must be an ndarray, got NoneType"),
+        ((x, y), ValueError, r"out must have shape \(9, 10\)"),
+        ((x, x[::-1]), ValueError, "out must be two arrays that share no memory"),
+    ):
+        with pytest.raises(error, match=match):
+            cypool.weighted_avg_pool_grad(g, x, weights, y, 2, out=wrong)
+        assert_same(x, X)
+    for one, two in zip(cypool.weighted_avg_pool_grad(g, x, weights, y, 2, out=(weights, x)), want, strict=True):
+        assert_same(one, two)  # over what they are made of
     out = np.empty((4, 5), np.float32)
     assert cypool.weighted_avg_pool(X, 1, 2, out=out) is out
     assert_same(out, cypool.weighted_avg_pool(X, 1, 2))

@@ -39,7 +39,8 @@ def into(out: Any, y: np.ndarray) -> np.ndarray:
     if out is None:
         return y
     check_out(out, y.shape, y.dtype)
-    out[...] = y
+    if out is not y:
+        out[...] = y
     return out  # type: ignore[no-any-return]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from cypool import arrays
 from cypool import window_calls as call
 from cypool.geometry import pooled_shape, windows
 from cypool.window_calls import Formula
@@ -86,6 +87,7 @@ def weighted_avg_pool_grad(
     *,
     axis: Any = None,
     ceil_mode: bool = False,
+    out: tuple[np.ndarray, np.ndarray] | None = None,
     num_threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the gradients of `weighted_avg_pool` with respect to its input and to the weights.
@@ -104,6 +106,8 @@ def weighted_avg_pool_grad(
         The pool, `weighted_avg_pool` of both with the same arguments.
     kernel_size, stride, padding, dilation, axis, ceil_mode
         Those of the pool; see `weighted_avg_pool`.
+    out : tuple of two ndarrays, optional
+        Where to put `gx` and `gw`; they must have exactly their shapes and dtypes.
     num_threads : int, optional
         How many threads to use at most; see `set_num_threads`.
 
@@ -138,7 +142,10 @@ def weighted_avg_pool_grad(
     shape = pooled_shape(x.shape, found)
     call.same_shape("grad", grad, shape)
     call.same_shape("y", y, shape)
-    gx = call.gradient(_WEIGHTED, grad, x, window, weights=weights, num_threads=num_threads)
+    to_x, to_weights = _pair(out, (x.shape, given.shape), call.grad_type(grad))
+    if to_x is not None and any(np.may_share_memory(to_x, a) for a in (weights, y, grad, x, to_weights)):
+        to_x = None
+    gx = call.gradient(_WEIGHTED, grad, x, window, weights=weights, out=to_x, num_threads=num_threads)
     sizes = (1,) * (x.ndim - given.ndim) + given.shape
     once = [n == 1 and m != 1 for n, m in zip(sizes, x.shape, strict=True)]
     pooled = {w.axis for w in found}
@@ -149,8 +156,22 @@ def weighted_avg_pool_grad(
         dtype=np.dtype(np.float64) if axes else None,
     )  # fmt: skip
     if axes:
-        gw = gw.sum(axis=axes, keepdims=True).astype(grad.dtype)
-    return gx, gw.reshape(given.shape)
+        gw = gw.sum(axis=axes, keepdims=True).astype(gx.dtype)
+    gw = gw.reshape(given.shape)
+    return (gx, gw) if out is None else (arrays.into(out[0], gx), arrays.into(out[1], gw))
+
+
+def _pair(out: Any, shapes: tuple[tuple[int, ...], ...], dtype: np.dtype) -> tuple[Any, ...]:
+    """Check the places of two results; they are not to be one."""
+    if out is None:
+        return None, None
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise TypeError(f"out must be a tuple of two arrays, got {out!r:.60}")
+    for one, shape in zip(out, shapes, strict=True):
+        arrays.check_out(one, shape, dtype)
+    if np.may_share_memory(*out):
+        raise ValueError("out must be two arrays that share no memory")
+    return out
 
 
 def soft_pool(
