@@ -69,6 +69,11 @@ cdef extern from "across.h" nogil:
     const across_f* cypool_min_across
     const across_f* cypool_sum_across
 
+cdef extern from "halves.h" nogil:
+    const bint CYPOOL_HALVES    # whether there are these: rows of float16 to float32, and back, over a count if not 0
+    void cypool_of_halves(float* out, const void* src, Py_ssize_t length)
+    void cypool_to_halves(void* out, const float* src, Py_ssize_t length, float count)
+
 cdef extern from "runs.h" nogil:
     # By type of lane: out[j] = the merged src[j * step + t] for t < cells, of no fewer than 64 bytes.
     ctypedef void (*cypool_runs)(void* out, const void* src, Py_ssize_t step, Py_ssize_t windows, Py_ssize_t cells)
@@ -175,7 +180,8 @@ cdef inline float half_to_float(uint32_t half) noexcept nogil:
     cdef uint32_t size = (half & 0x7FFF) << 13
     cdef uint32_t normal = size + (112 << 23 if size < 0x7C00 << 13 else 224 << 23)
     cdef uint32_t subnormal = bits_of(of_bits(size + (113 << 23)) - of_bits(113 << 23))
-    return of_bits((subnormal if size < 1 << 23 else normal) | (half & 0x8000) << 16)
+    cdef uint32_t quiet = 1 << 22 if size > 0x7C00 << 13 else 0
+    return of_bits((subnormal if size < 1 << 23 else normal) | quiet | (half & 0x8000) << 16)
 
 
 cdef inline uint32_t float_to_half(float value) noexcept nogil:
@@ -396,6 +402,10 @@ cdef inline void load(work_t* restrict out, const stored_t* src, Py_ssize_t leng
     cdef Py_ssize_t i, j
     if step == lanes:
         length, lanes, step = length * lanes, 1, 1
+    if work_t is float and stored_t is half_t:
+        if CYPOOL_HALVES and lanes == 1 and step == 1:
+            cypool_of_halves(out, src, length)
+            return
     if lanes == 1 and step == 1:
         for i in range(length):
             out[i] = lane(out, src[i])
@@ -430,6 +440,10 @@ cdef inline void store(stored_t* restrict out, Py_ssize_t step, Py_ssize_t lane_
     cdef Py_ssize_t i, j
     if counts == NULL and lane_step == 1 and step == lanes:
         length, lanes, step = length * lanes, 1, 1
+    if work_t is float and stored_t is half_t:
+        if CYPOOL_HALVES and lanes == 1 and step == 1 and counts == NULL:
+            cypool_to_halves(out, src, length, <float>count)
+            return
     if lanes == 1 and step == 1:
         if count == 0:
             for i in range(length):
