@@ -46,6 +46,8 @@ ROW = 1024
 """Lanes of a row in a tile, if it must be cut."""
 BLOCK = 16 * 1024
 """Bytes of a tile's rows that stay in the first-level cache."""
+WORK = 256 * 1024
+"""Cells that a tile merges, where fewer than a block's rows make as many."""
 STREAM = 256 * 1024
 """Bytes of scratch for streamed windows, in the second-level cache."""
 TILES = 16
@@ -445,7 +447,8 @@ def _block(
     elif lanes > 2 * ROW:
         lanes_tile = ROW
     row *= lanes_tile
-    budget = max(1, BLOCK // width // row)
+    # Rows of large windows are work enough for a tile each.
+    budget = max(1, min(BLOCK // width // row, WORK // (row * prod(min(a.kernel, a.size) for a in rows))))
     planes_tile = _fill(rows, windows, planes, budget)
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
