@@ -235,7 +235,7 @@ def test_lp_of_some_planes_at_a_time(n, monkeypatch):
         want = pool(x, 2, 2, 1, True)
         for block in (1, 9, 70, 250):
             with monkeypatch.context() as patch:
-                patch.setattr(F, "BLOCK", block)
+                patch.setattr(F, "_BLOCK", block)
                 assert_same(pool(x, 2, 2, 1, True), want)
 
 

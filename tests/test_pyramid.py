@@ -158,4 +158,7 @@ def test_wrong_gradients():
         function(np.ones(3, int), indices, (5,), (1, 2))
     with pytest.raises(ValueError, match="shape must be at least 0, got -5"):
         function(np.ones(3), indices, (-5,), (1, 2))
+    for op, z in (("max", indices), ("avg", None)):
+        with pytest.raises(ValueError, match="num_threads must be a positive integer, got 0"):
+            function(np.ones(3), z, (5,), (1, 2), op=op, num_threads=0)
     assert_same(function(np.ones(3), np.array([-1, -1, 2]), (5,), (1, 2)), np.array([0.0, 0, 1, 0, 0]))

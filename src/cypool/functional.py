@@ -35,7 +35,7 @@ _OPS = (
 )
 __all__ = [f"{op}{n}d" for op in _OPS for n in (1, 2, 3) if (op, n) != ("fractional_max_pool", 1)]
 
-BLOCK = 1 << 18
+_BLOCK = 1 << 18
 """Cells whose powers are held at once."""
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _ORDERED = (*_FLOATS, "int8", "int16", "int32", "int64", "uint8")
@@ -808,8 +808,8 @@ def _lp(n: int, input: Any, p: Any, kernel_size: Any, stride: Any, ceil_mode: An
     if x.dtype.kind == "i" and p < 0:
         raise ValueError(f"norm_type must not be a negative integer for an input of integers, got {p}")
     *lead, planes = x.shape[:-n]
-    step = max(1, BLOCK // max(1, prod(x.shape[-n:])))
-    if x.size <= BLOCK or (planes <= step and prod(lead) == 1):
+    step = max(1, _BLOCK // max(1, prod(x.shape[-n:])))
+    if x.size <= _BLOCK or (planes <= step and prod(lead) == 1):
         return _norms(n, x, p, kernel_size, stride, ceil_mode)
     first = _norms(n, x[(0,) * len(lead)][:1], p, kernel_size, stride, ceil_mode)
     y = np.empty((*lead, planes, *first.shape[1:]), first.dtype)

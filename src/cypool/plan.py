@@ -401,22 +401,23 @@ def _tiling(
         planes_tile = 1 if bare else planes_tile
     direct = direct or boxed
     buffer = -(-max(buffer, slab) // 64) * 64
-    slots = 0
-    if picked:
-        pass
-    elif folds[-1] > 1:
-        slots = buffer
-    elif across and across.stride > 1 and lanes_tile < NARROW and not folds[-1]:
-        sides = len({(level, tap * across.dilation % across.stride) for level, tap in lasts[-1]})
-        slots = sides * (buffer // across.stride + (across.extent + 2) * lanes_tile)
-    elif across and across.bins is not None:
-        slots = 2 * buffer
+    slots = _slots(across, folds[-1], lasts[-1], lanes_tile, buffer) if across and not picked else 0
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
         windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct, fused, bare, boxed,
         picked, buffer, slots, partial, slab, tiles,
     )  # fmt: skip
+
+
+def _slots(across: Axis, folds: int, last: list[tuple[int, int]], lanes: int, buffer: int) -> int:
+    """Find the scratch to merge along the rows with: of the last fold, of cells a stride apart, or of turned rows."""
+    if folds > 1:
+        return buffer
+    if across.stride > 1 and lanes < NARROW and not folds:
+        sides = len({(level, tap * across.dilation % across.stride) for level, tap in last})
+        return sides * (buffer // across.stride + (across.extent + 2) * lanes)
+    return 2 * buffer if across.bins is not None else 0
 
 
 def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request) -> Tiling:

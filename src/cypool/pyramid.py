@@ -17,6 +17,7 @@ from cypool.calls import pool
 from cypool.dtypes import kind_of
 from cypool.geometry import ADAPTIVE, SPREAD, TABLE, adaptive, edges, flag, integer, sequence
 from cypool.plan import MAX, SUM
+from cypool.threads import resolve
 
 Pairs = tuple[tuple[int, int], ...]
 _PLAIN = ("propagate", None, 1, None)
@@ -224,6 +225,7 @@ def spatial_pyramid_pool_grad(
     if (indices is None) != mean:
         raise ValueError(f"indices must be given for op 'max' and be None for 'avg', got {indices!r} for {op!r}")
     if not mean:
+        resolve(num_threads)
         z = gradients.array_of("indices", indices)
         if out is not None:
             check_out(out, sizes, g.dtype)

@@ -69,7 +69,6 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
     __builtin_shufflevector(__builtin_shufflevector(a, b, CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_THIRD, N, r, 0)), c,         \
                             CYPOOL_JOIN(CYPOOL_, N)(CYPOOL_THIRD_LAST, N, r, 0))
 
-
 /* Lanes of two vectors in turn, from their first or their second half; of three, the first two and then the last. */
 #define CYPOOL_TURN(n, r, i) ((i) / 2 + (i) % 2 * (n) + (r) * (n) / 2)
 #define CYPOOL_TURN3(n, r, i)                                                                                         \

@@ -29,6 +29,7 @@ from cypool._kernels.shares cimport along, among, in_range, interleave, load_cod
 from cypool._kernels.shares cimport put, scatter, store_sums, take, weigh
 from cypool._kernels.shares cimport interleave_f, load_codes_f, load_shares_f, repeat_f, scatter_f
 from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
+from cypool._kernels.walk cimport address, advance, ceil, floor
 from cypool._types cimport BRAIN, F4, F8, HALF
 from cypool._types cimport bits_t, brain_t, code_t, half_t, real_t, share_t
 
@@ -63,7 +64,6 @@ cdef enum:
     TERMS = 64          # windows that one call of `choose` or `combine` adds
     DIRECT = 16         # windows up to which a sum needs no ladder
     FEW = 4             # phases that are made all at once and interleaved
-    NARROW = 8          # lanes below which a cell is not worth a call
     AT_ONCE = 4         # cells that claim their shares together
     ALIGNMENT = 64      # bytes
 
@@ -337,37 +337,6 @@ cdef Py_ssize_t _plane(const Job* job, Array array, Py_ssize_t plane, Py_ssize_t
     return offset
 
 
-cdef inline const char* _read_cells(const uint8_t[::1] array, Py_ssize_t first, Py_ssize_t last,
-                                    Py_ssize_t bytes) noexcept nogil:
-    """Return where element `first` is; the checked build looks at `last` as well."""
-    return <const char*>&array[first * bytes] + 0 * (&array[last * bytes + bytes - 1] - &array[0])
-
-
-cdef inline char* _cells(uint8_t[::1] array, Py_ssize_t first, Py_ssize_t last, Py_ssize_t bytes) noexcept nogil:
-    return <char*>&array[first * bytes] + 0 * (&array[last * bytes + bytes - 1] - &array[0])
-
-
-cdef inline bint _step(Py_ssize_t* index, const Py_ssize_t* low, const Py_ssize_t* high, Py_ssize_t n) noexcept nogil:
-    """Move `index` to its successor in row-major order within [low, high); False after the last."""
-    cdef Py_ssize_t a = n - 1
-    while a >= 0:
-        index[a] += 1
-        if index[a] < high[a]:
-            return True
-        index[a] = low[a]
-        a -= 1
-    return False
-
-
-cdef inline Py_ssize_t _ceil(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    """Return ceil(a / b) for any a and positive b."""
-    return a // b + (a > 0 and a % b != 0)
-
-
-cdef inline Py_ssize_t _floor(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a // b - (a < 0 and a % b != 0)
-
-
 # --- stage ------------------------------------------------------------------------------------------------------
 
 cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[::1] z, bint dry) noexcept nogil:
@@ -429,21 +398,21 @@ cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[
             if not dry:
                 job.steps.load_shares(
                     tile.shares + to * job.bytes,
-                    _read_cells(g, from_g, from_g + (length - 1) * step_g + (tile.lanes - 1) * lane_g, job.array_bytes),
+                    address(g, from_g, from_g + (length - 1) * step_g + (tile.lanes - 1) * lane_g, job.array_bytes),
                     length, step_g, tile.lanes, lane_g, tile.counts if head.counted and not head.gaps else NULL,
                     0 if head.gaps else count)
             if head.gaps:
                 job.steps.weigh(
                     tile.shares + to * job.bytes,
-                    <const int64_t*>_read_cells(z, from_z, from_z + (length - 1) * step_z + (tile.lanes - 1) * lane_z,
-                                                job.index_bytes),
+                    <const int64_t*>address(z, from_z, from_z + (length - 1) * step_z + (tile.lanes - 1) * lane_z,
+                                            job.index_bytes),
                     length, step_z, tile.lanes, lane_z, tile.counts, count, tile.inside, inner, job.divisor, head.least)
             if head.mode == CHOOSE:
                 job.steps.load_codes(
                     tile.away + to,
-                    _read_cells(z, from_z, from_z + (length - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
+                    address(z, from_z, from_z + (length - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
                     length, step_z, tile.lanes, lane_z, base, axis.stride * axis.base, head.most)
-            if not _step(index, low, high, last):
+            if not advance(index, low, high, last):
                 break
     if head.mode == CHOOSE and not _name(job, tile):
         return WRONG_INDEX
@@ -455,8 +424,8 @@ cdef double _count(const Axis* axis, Py_ssize_t window, bint padded) noexcept no
     cdef Py_ssize_t start = window * axis.stride - axis.low
     cdef Py_ssize_t low = -axis.low if padded else 0
     cdef Py_ssize_t end = axis.size + (axis.high if padded else 0)
-    cdef Py_ssize_t first = _ceil(low - start, axis.dilation) if start < low else 0
-    return <double>(min(axis.kernel, _ceil(end - start, axis.dilation)) - first)
+    cdef Py_ssize_t first = ceil(low - start, axis.dilation) if start < low else 0
+    return <double>(min(axis.kernel, ceil(end - start, axis.dilation)) - first)
 
 
 cdef bint _name(const Job* job, Tile* tile) noexcept nogil:
@@ -491,8 +460,8 @@ cdef void _windows_over(const Axis* axis, Py_ssize_t* first, Py_ssize_t* last) n
         while last[0] < axis.count and _bin(axis, last[0])[0] < end:
             last[0] += 1
     else:
-        first[0] = max(_ceil(begin + axis.low - (axis.kernel - 1) * axis.dilation, axis.stride), 0)
-        last[0] = min(_floor(end - 1 + axis.low, axis.stride) + 1, axis.count)
+        first[0] = max(ceil(begin + axis.low - (axis.kernel - 1) * axis.dilation, axis.stride), 0)
+        last[0] = min(floor(end - 1 + axis.low, axis.stride) + 1, axis.count)
 
 
 cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py_ssize_t* cell) noexcept nogil:
@@ -539,7 +508,7 @@ cdef void _blocks(const Job* job, Tile* tile, uint8_t[::1] x) noexcept nogil:
         phases[a] = min(job.axes[a].stride, job.axes[a].size)
     while True:
         _runs_of_blocks(job, tile, walked, inside, x)
-        if not _step(tile.phase, zero, phases, inside):
+        if not advance(tile.phase, zero, phases, inside):
             return
 
 
@@ -578,7 +547,7 @@ cdef bint _names_cells(const Job* job, Tile* tile) noexcept nogil:
                 for p in range(tile.planes):
                     if not among(tile.names + tile.plane_from[p] + at, length, inside):
                         return False
-                if not _step(index, low, high, head.n_axes - (head.lanes == 1)):
+                if not advance(index, low, high, head.n_axes - (head.lanes == 1)):
                     break
             o += 1
         low[a], high[a] = begin, end
@@ -614,7 +583,7 @@ cdef void _runs_of_blocks(const Job* job, Tile* tile, Py_ssize_t walked, Py_ssiz
         high[a] = tile.count[a]
         if a < inside:
             # The last q of an axis may have no cell of this phase.
-            high[a] = min(high[a], _ceil(axis.size - tile.phase[a], axis.stride) - tile.first[a])
+            high[a] = min(high[a], ceil(axis.size - tile.phase[a], axis.stride) - tile.first[a])
         if high[a] <= 0:
             return
     if run < 0:
@@ -634,7 +603,7 @@ cdef void _runs_of_blocks(const Job* job, Tile* tile, Py_ssize_t walked, Py_ssiz
             _run_of_blocks(job, tile, index, rows, walked, inside, x)
             index[run] += rows
         index[run] = 0
-        if not _step(index, zero, high, run):
+        if not advance(index, zero, high, run):
             return
 
 
@@ -655,7 +624,7 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
     cdef Py_ssize_t out_step = 0
     cdef Py_ssize_t src_step = 0
     cdef Py_ssize_t cells = tile.lanes
-    cdef Py_ssize_t a, c, n, p, rest, most
+    cdef Py_ssize_t a, c, n, p, rest, line, most
     all.stride = all.lines = 1
     all.windows = 0
     for a in range(walked):
@@ -677,19 +646,22 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
         # In scratch there is something at the place of windows that are not there.
         all.windows = axis.count if head.straight else 0
         cells = min(tile.count[walked] * axis.stride, axis.size - tile.first[walked] * axis.stride)
-    for c in range(all.lines * all.stride):
-        rest = c // all.stride
-        starts[rest] = 0
-        if walked < head.n_axes:
-            phases[c][walked] = c % all.stride
+    for line in range(all.lines):
+        starts[line] = 0
+        rest = line
         for a in range(walked - 1, -1, -1):
             axis = &job.axes[a]
-            phases[c][a] = tile.phase[a]
+            p = tile.phase[a]
             if a >= inside:
                 n = min(axis.stride, axis.size - (tile.first[a] + index[a]) * axis.stride)
-                phases[c][a] = rest % n
+                p = rest % n
                 rest //= n
-                starts[c // all.stride] += phases[c][a] * axis.strides[<int>OUT]
+                starts[line] += p * axis.strides[<int>OUT]
+            for c in range(all.stride):
+                phases[line * all.stride + c][a] = p
+        if walked < head.n_axes:
+            for c in range(all.stride):
+                phases[line * all.stride + c][walked] = c
     n = 0
     all.low = all.high = all.first = most = 0
     for a in range(head.n_axes):
@@ -708,7 +680,7 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
                 all.first = max(all.first, -claims[n].window)
                 most = max(most, claims[n].window)
                 n += 1
-            if not _step(delta, low, high, head.n_axes):
+            if not advance(delta, low, high, head.n_axes):
                 break
     all.claims, all.n, all.starts = claims, n, starts
     all.stop = all.windows - most
@@ -720,9 +692,9 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
         rest = tile.plane_to[p] + to
         # The checked build looks at the last cell of each line of the first row, and of the last row.
         for c in range(all.lines):
-            _cells(x, rest + starts[c], rest + starts[c] + cells - 1, job.array_bytes)
-            _cells(x, rest + starts[c], rest + starts[c] + (rows - 1) * out_step + cells - 1, job.array_bytes)
-        job.steps.claim(_cells(x, rest, rest, job.array_bytes), out_step,
+            address(x, rest + starts[c], rest + starts[c] + cells - 1, job.array_bytes)
+            address(x, rest + starts[c], rest + starts[c] + (rows - 1) * out_step + cells - 1, job.array_bytes)
+        job.steps.claim(address(x, rest, rest, job.array_bytes), out_step,
                         tile.source + (tile.plane_from[p] + of) * job.bytes, tile.names + tile.plane_from[p] + of,
                         src_step, rows, cells, &all)
 
@@ -759,7 +731,7 @@ cdef Reach _reach(const Axis* axis, Py_ssize_t phase, Py_ssize_t pitch) noexcept
     cdef Py_ssize_t s = axis.stride
     cdef Py_ssize_t d = axis.dilation
     cdef Py_ssize_t step = 1
-    cdef Py_ssize_t delta = max(axis.first, _ceil(phase + axis.low - (axis.kernel - 1) * d, s))
+    cdef Py_ssize_t delta = max(axis.first, ceil(phase + axis.low - (axis.kernel - 1) * d, s))
     cdef Py_ssize_t end = min(axis.last, (phase + axis.low) // s)
     while delta <= end and (phase + axis.low - delta * s) % d != 0:
         delta += 1
@@ -841,10 +813,10 @@ cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcep
             place = p * tile.plane_pitch
             _to_row(job, tile, index, &to, &place)
             # The checked build looks at the last cell of the last row as well.
-            _cells(x, to, to + cells - 1, job.array_bytes)
-            job.steps.claim(_cells(x, to, to + cells - 1 + (rows - 1) * out_step, job.array_bytes), out_step,
+            address(x, to, to + cells - 1, job.array_bytes)
+            job.steps.claim(address(x, to, to + cells - 1 + (rows - 1) * out_step, job.array_bytes), out_step,
                             src + place * job.bytes, NULL, pitch, rows, cells, &all)
-            if not _step(index, zero, high, run):
+            if not advance(index, zero, high, run):
                 break
 
 
@@ -980,7 +952,7 @@ cdef bint _first_row(const Job* job, const Tile* tile, Py_ssize_t* index, Py_ssi
     for a in range(job.head.n_axes - 1):
         zero[a] = index[a] = 0
         # The last q of an axis may have no cell of this phase.
-        high[a] = min(tile.count[a], _ceil(job.axes[a].size - tile.phase[a], job.axes[a].stride) - tile.first[a])
+        high[a] = min(tile.count[a], ceil(job.axes[a].size - tile.phase[a], job.axes[a].stride) - tile.first[a])
         if high[a] <= 0:
             return False
     return True
@@ -1020,7 +992,7 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
             to = plane
             place = p * tile.plane_pitch
             _to_row(job, tile, index, &to, &place)
-            row = _cells(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes)
+            row = address(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes)
             if end:
                 job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride, cells,
                                  tile.lanes)
@@ -1028,7 +1000,7 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
                 for q in range(FEW):
                     src[q] = phases[q] + place * job.bytes
                 job.steps.interleave(row, step, lane_step, <const void**>src, axis.stride, cells, tile.lanes)
-            if not _step(index, zero, high, last):
+            if not advance(index, zero, high, last):
                 break
 
 
@@ -1065,7 +1037,7 @@ cdef int _visit(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g
                     n = min(most, high[last] - index[last])
                     failed |= _visit_row(job, tile, tile.plane + p, index, n, x, g, z, dry)
                     index[last] += n
-                if not _step(index, low, high, last):
+                if not advance(index, low, high, last):
                     break
         if head.mode == SCATTER and not dry:
             _store_sums(job, tile, tile.plane + p, x)
@@ -1092,23 +1064,23 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
         at += index[a] * job.axes[a].strides[<int>windows]
         at_z += index[a] * job.axes[a].strides[<int>INDICES]
     job.steps.load_codes(
-        tile.codes, _read_cells(z, at_z, at_z + (n - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
+        tile.codes, address(z, at_z, at_z + (n - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
         n, step_z, tile.lanes, lane_z, 0, 0, head.most)
     failed = _locate(job, tile, index, n, cells)
     if dry or failed:
         return failed
     if head.mode == TAKE:
         job.steps.take(
-            _cells(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
+            address(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
             <const char*>&g[0], tile.places, n, tile.lanes)
     elif head.mode == PUT:
         job.steps.put(
             <char*>&x[0], tile.places,
-            _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
+            address(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
             n, tile.lanes)
     else:
         job.steps.load_shares(
-            tile.shares, _read_cells(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
+            tile.shares, address(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
             n, step, tile.lanes, lane_step, NULL, 0)
         job.steps.scatter(tile.sums, tile.shares, tile.places, n * tile.lanes)
     return 0
@@ -1172,9 +1144,9 @@ cdef void _store_sums(const Job* job, Tile* tile, Py_ssize_t plane, uint8_t[::1]
             to += (tile.first[a] + index[a]) * job.axes[a].strides[<int>OUT]
             place += index[a] * tile.pitch[a]
         job.steps.store_sums(
-            _cells(x, to, to + (tile.count[last] - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
+            address(x, to, to + (tile.count[last] - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
             step, lane_step, tile.sums + place, tile.count[last], tile.lanes)
-        if not _step(index, zero, tile.count, last):
+        if not advance(index, zero, tile.count, last):
             return
 
 

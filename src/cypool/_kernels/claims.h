@@ -74,8 +74,9 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
         if (NAMED)                                                                                                    \
             code = CYPOOL_OF_BYTES(C, N, codes + r + claim->at);                                                      \
         if (NAMED && edge && (first < 0 || first + N > windows)) {                                                    \
-            const K window = CYPOOL_COUNTED(K, C, N, first);                                                          \
-            code |= (window < 0) | (window >= (C)windows);                                                            \
+            const ptrdiff_t low = first < 0 ? -first : 0, high = windows - first;                                     \
+            const K lane = CYPOOL_COUNTED(K, C, N, 0);                                                                \
+            code |= (lane < (C)(low < N ? low : N)) | (lane >= (C)(high < N ? high : N));                             \
         }                                                                                                             \
         return code;                                                                                                  \
     }                                                                                                                 \

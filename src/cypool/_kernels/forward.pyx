@@ -34,6 +34,7 @@ from libc.string cimport memset
 from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport bytes_of, choose_loops, read_plan
 from cypool._kernels.rows cimport cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.walk cimport address, advance
 
 cdef enum:
     MAX_AXES = 64
@@ -56,6 +57,7 @@ cdef Py_ssize_t[2] NOTHING = [0, 0]
 cdef struct Tile:
     Py_ssize_t plane, planes
     Py_ssize_t first[MAX_AXES]      # per row axis: the first window,
+    Py_ssize_t end[MAX_AXES]        # the one after the last,
     Py_ssize_t count[MAX_AXES]      # and how many
     Py_ssize_t rows                 # the product of these
     Py_ssize_t column, columns      # windows along the rows
@@ -242,6 +244,7 @@ cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
         blocks = (axis.count + axis.tile - 1) // axis.tile
         tile.first[a] = number % blocks * axis.tile
         tile.count[a] = min(axis.tile, axis.count - tile.first[a])
+        tile.end[a] = tile.first[a] + tile.count[a]
         tile.rows *= tile.count[a]
         number //= blocks
     tile.plane = number * head.planes_tile
@@ -316,20 +319,13 @@ cdef void _merge_runs(const Job* job, Tile* tile, const uint8_t[::1] x) noexcept
             first = tile.plane_x[p] + tile.start * step
             for a in range(head.n_rows):
                 first += (tile.first[a] + index[a]) * job.rows[a].stride * job.rows[a].strides[<int>X]
-            src = _cells(x, first, first + (length - 1) * step, job.x_bytes)
+            src = address(x, first, first + (length - 1) * step, job.x_bytes)
             if head.staged:
                 job.steps.load(tile.buffers + head.buffer * job.lane_bytes, src, length, step, 1)
                 src = tile.buffers + head.buffer * job.lane_bytes
             job.steps.runs(out, src, axis.stride, tile.columns, axis.kernel)
             out += tile.columns * job.lane_bytes
-            a = head.n_rows - 1
-            while a >= 0:
-                index[a] += 1
-                if index[a] < tile.count[a]:
-                    break
-                index[a] = 0
-                a -= 1
-            if a < 0:
+            if not advance(index, NULL, tile.count, head.n_rows):
                 break
 
 
@@ -391,11 +387,6 @@ cdef inline void _taps(const Axis* axis, Py_ssize_t window, Py_ssize_t low, Py_s
     cdef Py_ssize_t d = axis.dilation
     first[0] = (-low - start + d - 1) // d if start < -low else 0
     last[0] = min(axis.kernel, (axis.size + high - start + d - 1) // d)
-
-
-cdef inline char* _cells(const uint8_t[::1] array, Py_ssize_t first, Py_ssize_t last, Py_ssize_t size) noexcept nogil:
-    """Return where element `first` of `size` bytes is; the checked build looks at `last` as well."""
-    return <char*>&array[first * size] + 0 * (&array[last * size + size - 1] - &array[0])
 
 
 # --- rows: the axes across rows ---------------------------------------------------------------------------------
@@ -465,14 +456,7 @@ cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* 
                             out_step, plane, planes)
             w += rows
         row += tile.count[last]
-        a = last - 1
-        while a >= 0:
-            index[a] += 1
-            if index[a] < tile.count[a]:
-                break
-            index[a] = 0
-            a -= 1
-        if a < 0:
+        if not advance(index, NULL, tile.count, last):
             return
 
 
@@ -532,19 +516,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
             codes[n] = code
             marks[n] = mark
             n += 1
-            a = last
-            while a >= 0:
-                tap[a] += 1
-                offset += job.rows[a].dilation * strides[a]
-                code += job.rows[a].code
-                mark += job.rows[a].dilation * job.rows[a].strides[<int>MASK]
-                if tap[a] < high[a]:
-                    break
-                offset -= (high[a] - low[a]) * job.rows[a].dilation * strides[a]
-                code -= (high[a] - low[a]) * job.rows[a].code
-                mark -= (high[a] - low[a]) * job.rows[a].dilation * job.rows[a].strides[<int>MASK]
-                tap[a] = low[a]
-                a -= 1
+            _next_tap(job, strides, low, high, tap, &offset, &code, &mark)
         total -= n
         for p in range(plane, plane + planes):
             result = out + (tile.plane_to[p] + target) * job.lane_bytes
@@ -557,7 +529,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
                 src = _stage_batch(job, tile, x, first, step, taps, n, rows, marks, tile.plane_mask[p])
                 src_step = length
             elif head.staged == 0:
-                src = _cells(x, first, first + taps[n - 1] + (rows - 1) * step + length - 1, job.x_bytes)
+                src = address(x, first, first + taps[n - 1] + (rows - 1) * step + length - 1, job.x_bytes)
             if head.boxed:
                 job.steps.across(result, out_step, src, src_step, rows, tile.columns * tile.lanes, across, across, 1,
                                  taps, n, divisors)
@@ -586,6 +558,7 @@ cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* sta
     cdef Py_ssize_t a, p, base, first
     cdef Py_ssize_t offset = source
     cdef Py_ssize_t code = 0
+    cdef Py_ssize_t mark = 0
     cdef char* src
     for a in range(head.n_rows):
         tap[a] = low[a]
@@ -599,20 +572,10 @@ cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* sta
     windows.first = 0
     windows.stop = tile.columns * tile.lanes
     windows.low = windows.high = 0
-    a = last
-    while a >= 0:
+    while True:
         _add_taps(job, tile, taps, &windows, offset - base, code)
-        a = last
-        while a >= 0:
-            tap[a] += 1
-            offset += job.rows[a].dilation * strides[a]
-            code += job.rows[a].code
-            if tap[a] < high[a]:
-                break
-            offset -= (high[a] - low[a]) * job.rows[a].dilation * strides[a]
-            code -= (high[a] - low[a]) * job.rows[a].code
-            tap[a] = low[a]
-            a -= 1
+        if not _next_tap(job, strides, low, high, tap, &offset, &code, &mark):
+            break
     # What the last tap of each axis adds: `offset` is back at the first.
     for a in range(head.n_rows):
         offset += (high[a] - low[a] - 1) * job.rows[a].dilation * strides[a]
@@ -623,10 +586,25 @@ cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* sta
         src = staged + base * job.lane_bytes
         if head.staged == 0:
             first = base + tile.plane_x[p]
-            src = _cells(x, first, first + offset - base + (rows - 1) * step + length - 1, job.x_bytes)
+            src = address(x, first, first + offset - base + (rows - 1) * step + length - 1, job.x_bytes)
         first = tile.plane_to[p] + target
         job.steps.picks(out + first * job.lane_bytes, tile.codes + first * (1 if head.direct else job.lane_bytes),
                         out_step, head.direct, src, step, rows, tile.columns * tile.lanes, &windows)
+
+
+cdef inline bint _next_tap(const Job* job, const Py_ssize_t* strides, const Py_ssize_t* low, const Py_ssize_t* high,
+                           Py_ssize_t* tap, Py_ssize_t* offset, Py_ssize_t* code, Py_ssize_t* mark) noexcept nogil:
+    """Go to the next tap across rows; False after the last, and back at the first."""
+    cdef Py_ssize_t a, steps
+    for a in range(job.head.n_rows - 1, -1, -1):
+        steps = 1 if tap[a] + 1 < high[a] else low[a] - tap[a]
+        tap[a] += steps
+        offset[0] += steps * job.rows[a].dilation * strides[a]
+        code[0] += steps * job.rows[a].code
+        mark[0] += steps * job.rows[a].dilation * job.rows[a].strides[<int>MASK]
+        if steps > 0:
+            return True
+    return False
 
 
 cdef inline void _add_taps(const Job* job, Tile* tile, cypool_tap* taps, cypool_windows* windows, Py_ssize_t offset,
@@ -688,7 +666,7 @@ cdef char* _stage_batch(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssi
 cdef inline void _load(const Job* job, Tile* tile, char* to, const uint8_t[::1] x, Py_ssize_t first, Py_ssize_t mask,
                        Py_ssize_t cells, Py_ssize_t step) noexcept nogil:
     """Copy a row of cells, `step` elements apart, into scratch."""
-    cdef char* src = _cells(x, first, first + (cells - 1) * step + tile.lanes - 1, job.x_bytes)
+    cdef char* src = address(x, first, first + (cells - 1) * step + tile.lanes - 1, job.x_bytes)
     if job.head.masked:
         _load_with_gaps(job, tile, to, src, mask, cells, step)
     else:
@@ -789,14 +767,7 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssiz
         _load(job, tile, box + to * job.lane_bytes, x, from_x, from_mask, length, step)
         if head.streamed and tile.gap and not head.masked:
             memset(box + to * job.lane_bytes + tile.gap, 0, length * tile.lanes * job.lane_bytes)
-        a = n_axes - 1
-        while a >= 0:
-            index[a] += 1
-            if index[a] < high[a]:
-                break
-            index[a] = low[a]
-            a -= 1
-        if a < 0:
+        if not advance(index, low, high, n_axes):
             return origin
 
 
@@ -882,6 +853,7 @@ cdef char* _next_of_stream(const Job* job, Tile* tile, const uint8_t[::1] x, uin
         taps[t] = (tile.rings[level] + (at + codes[t] * run.dilation) % lengths[level]) * slab
         codes[t] *= run.code
     tile.first[last] = first + at // run.stride
+    tile.end[last] = tile.first[last] + 1
     to = _output_row(job, tile, y, pitch)
     if to == NULL:
         to = tile.buffers + head.buffer * bytes
@@ -971,14 +943,7 @@ cdef void _across_to_output(const Job* job, Tile* tile, char* block, uint8_t[::1
                                  stride, axis.dilation, &ZERO, 1, _divisors(job, tile, outer_count * count))
                 block += n * pitch * job.lane_bytes
                 r += n
-            a = last - 1
-            while a >= 0:
-                index[a] += 1
-                if index[a] < tile.first[a] + tile.count[a]:
-                    break
-                index[a] = tile.first[a]
-                a -= 1
-            if a < 0:
+            if not advance(index, tile.first, tile.end, last):
                 break
 
 
@@ -1034,9 +999,9 @@ cdef void _bare(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y
         from_x = tile.plane_x[0] + tile.first[0] * run.strides[<int>X] + tile.start
         to = _plane(job, Y, tile.plane) + tile.first[0] * run.strides[<int>Y] + begin
         _row(job, tile, y, to + (tile.rows - 1) * run.strides[<int>Y], 1)
-        _cells(x, from_x, from_x + (tile.rows - 1) * run.strides[<int>X] + tile.stop - 1, job.x_bytes)
+        address(x, from_x, from_x + (tile.rows - 1) * run.strides[<int>X] + tile.stop - 1, job.x_bytes)
         job.steps.across(_row(job, tile, y, to, 1), run.strides[<int>Y],
-                         _cells(x, from_x, from_x, job.x_bytes), run.strides[<int>X], tile.rows, tile.columns,
+                         address(x, from_x, from_x, job.x_bytes), run.strides[<int>X], tile.rows, tile.columns,
                          axis.kernel, axis.stride, axis.dilation, &ZERO, 1,
                          _divisors(job, tile, 1 if job.head.counted else job.divisor))
     if first < begin:
@@ -1345,14 +1310,7 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
                                           tile.lanes, base + _start(run, index[last] + r) * run.base,
                                           axis.stride * axis.base if head.has_across and not axis.bins else 0)
             block += rows * pitch * bytes
-            a = last - 1
-            while a >= 0:
-                index[a] += 1
-                if index[a] < tile.first[a] + tile.count[a]:
-                    break
-                index[a] = tile.first[a]
-                a -= 1
-            if a < 0:
+            if not advance(index, tile.first, tile.end, last):
                 break
 
 
@@ -1427,21 +1385,14 @@ cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts
                                       tile.lanes)
             block += pitch * job.lane_bytes
             counts += pitch * count_bytes
-            a = head.n_rows - 1
-            while a >= 0:
-                index[a] += 1
-                if index[a] < tile.first[a] + tile.count[a]:
-                    break
-                index[a] = tile.first[a]
-                a -= 1
-            if a < 0:
+            if not advance(index, tile.first, tile.end, head.n_rows):
                 break
 
 
 cdef inline char* _row(const Job* job, Tile* tile, uint8_t[::1] y, Py_ssize_t first, Py_ssize_t step) noexcept nogil:
     """Return where a row of the output starts; the checked build looks at its end as well."""
-    return _cells(y, first, first + (tile.columns - 1) * step + (tile.lanes - 1) * job.head.lane_strides[<int>Y],
-                  job.y_bytes)
+    return address(y, first, first + (tile.columns - 1) * step + (tile.lanes - 1) * job.head.lane_strides[<int>Y],
+                   job.y_bytes)
 
 
 cdef inline char* _other(const Job* job, Tile* tile, char* block) noexcept nogil:

@@ -25,6 +25,7 @@ from libc.string cimport memcpy, memset
 
 from cypool._kernels.job cimport bytes_of
 from cypool._kernels.rows cimport lane, store, store_f
+from cypool._kernels.walk cimport ceil, floor
 from cypool._types cimport F8, N_TYPES
 from cypool._types cimport brain_t, half_t, stored_t
 
@@ -270,10 +271,10 @@ cdef void _boxed(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
         tile.high[a] = min(tile.low[a] + axis.side, axis.size)
         number //= blocks
         # The windows that reach the box.
-        low[a] = max(_ceil(tile.low[a] + axis.low - axis.dilation * (axis.kernel - 1), axis.stride), <Py_ssize_t>0)
-        high[a] = min(_floor(tile.high[a] - 1 + axis.low, axis.stride) + 1, axis.count)
+        low[a] = max(ceil(tile.low[a] + axis.low - axis.dilation * (axis.kernel - 1), axis.stride), <Py_ssize_t>0)
+        high[a] = min(floor(tile.high[a] - 1 + axis.low, axis.stride) + 1, axis.count)
         touched &= low[a] < high[a]
-    pitch *= _ceil(tile.high[head.run] - tile.low[head.run], head.phases) * head.phases
+    pitch *= ceil(tile.high[head.run] - tile.low[head.run], head.phases) * head.phases
     for a in range(head.n_axes - 1, -1, -1):
         if a != head.run:
             tile.pitch[a] = pitch
@@ -333,15 +334,6 @@ cdef inline void _row(const Job* job, Tile* tile, Py_ssize_t windows) noexcept n
     tile.n = tile.planes * tile.width * tile.lanes
 
 
-cdef inline Py_ssize_t _ceil(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    """Return ceil(a / b) for any a and positive b."""
-    return a // b + (a > 0 and a % b != 0)
-
-
-cdef inline Py_ssize_t _floor(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return a // b - (a < 0 and a % b != 0)
-
-
 # --- taps -------------------------------------------------------------------------------------------------------
 
 cdef bint _first_tap(const Job* job, Tile* tile, const Py_ssize_t* low, const Py_ssize_t* high) noexcept nogil:
@@ -353,10 +345,10 @@ cdef bint _first_tap(const Job* job, Tile* tile, const Py_ssize_t* low, const Py
         start = end = tile.window[a] * axis.stride - axis.low
         if a == job.head.run:
             end += (tile.windows - 1) * axis.stride
-        tile.first[a] = _ceil(low[a] - end, axis.dilation) if end < low[a] else 0
+        tile.first[a] = ceil(low[a] - end, axis.dilation) if end < low[a] else 0
         tile.last[a] = axis.kernel
         if start + (axis.kernel - 1) * axis.dilation >= high[a]:
-            tile.last[a] = _floor(high[a] - 1 - start, axis.dilation) + 1
+            tile.last[a] = floor(high[a] - 1 - start, axis.dilation) + 1
         if tile.first[a] >= tile.last[a]:
             return False
         tile.tap[a] = tile.first[a]
@@ -395,9 +387,9 @@ cdef inline void _reach(const Job* job, Tile* tile, Py_ssize_t low, Py_ssize_t h
         length = min(length, tile.last[job.head.run] - tile.tap[job.head.run])
     tile.begin, tile.stop = 0, length
     if cell < low:
-        tile.begin = min(_ceil(low - cell, step), length)
+        tile.begin = min(ceil(low - cell, step), length)
     if cell + (length - 1) * step >= high:
-        tile.stop = _floor(high - 1 - cell, step) + 1 if cell < high else 0
+        tile.stop = floor(high - 1 - cell, step) + 1 if cell < high else 0
     tile.stop = max(tile.stop, tile.begin)
 
 
@@ -560,8 +552,8 @@ cdef void _counts(const Job* job, Tile* tile) noexcept nogil:
 cdef inline Py_ssize_t _cells_of(const Axis* axis, Py_ssize_t window) noexcept nogil:
     """How many taps of a window are cells, along one axis."""
     cdef Py_ssize_t start = window * axis.stride - axis.low
-    cdef Py_ssize_t first = _ceil(-start, axis.dilation) if start < 0 else 0
-    return min(axis.kernel, _floor(axis.size - 1 - start, axis.dilation) + 1) - first
+    cdef Py_ssize_t first = ceil(-start, axis.dilation) if start < 0 else 0
+    return min(axis.kernel, floor(axis.size - 1 - start, axis.dilation) + 1) - first
 
 
 cdef inline Py_ssize_t _window_offset(const Job* job, const Tile* tile, Array array) noexcept nogil:
@@ -691,7 +683,7 @@ cdef void _add_to_box(const Job* job, Tile* tile) noexcept nogil:
     """Add a row of parts to the cells that they are for."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t run = head.run
-    cdef Py_ssize_t per_phase = _ceil(tile.high[run] - tile.low[run], head.phases) * tile.lanes
+    cdef Py_ssize_t per_phase = ceil(tile.high[run] - tile.low[run], head.phases) * tile.lanes
     cdef Py_ssize_t cell = _cell(job, tile, run) + tile.begin * _apart(job) - tile.low[run]
     cdef Py_ssize_t at = cell % head.phases * per_phase + cell // head.phases * tile.lanes
     cdef Py_ssize_t a, p
@@ -707,7 +699,7 @@ cdef void _store_box(const Job* job, Tile* tile) noexcept nogil:
     cdef const Head* head = &job.head
     cdef Py_ssize_t run = head.run
     cdef Py_ssize_t size = tile.high[run] - tile.low[run]
-    cdef Py_ssize_t per_phase = _ceil(size, head.phases)
+    cdef Py_ssize_t per_phase = ceil(size, head.phases)
     cdef Py_ssize_t step = job.axes[run].strides[<int>OUT]
     cdef Py_ssize_t lane_step = head.lane_strides[<int>OUT]
     cdef Py_ssize_t cell[MAX_AXES]
