@@ -50,6 +50,8 @@ WORK = 256 * 1024
 """Cells that a tile merges, where fewer than a block's rows make as many."""
 STREAM = 256 * 1024
 """Bytes of scratch for streamed windows, in the second-level cache."""
+FAR = 8 * 1024 * 1024
+"""Bytes of an input that the first two levels of cache do not hold."""
 TILES = 16
 """Tiles to cut a stream into, where there are not as many anyway, for threads to share."""
 
@@ -161,11 +163,13 @@ def plan(
     tiling = _tiling(rows, across, lanes, outer, request, width, run is not None)
     axes = rows + ([across] if across else [])
     gaps = request.gaps
+    plain = not request.indices and TYPES[request.lane_type] != "wide"
+    far = plain and tiling.staged == 0 and prod(shape) * width > FAR
     converts = request.divided or request.y_type != request.lane_type
     head = [
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
-        tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None,
+        tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
         tiling.tiles,

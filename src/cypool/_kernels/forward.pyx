@@ -33,7 +33,7 @@ from libc.string cimport memset
 
 from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport bytes_of, choose_loops, read_plan
-from cypool._kernels.rows cimport cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.rows cimport FAR, cypool_tap, cypool_windows, flags_of, paired
 from cypool._kernels.walk cimport address, advance
 
 cdef enum:
@@ -472,7 +472,9 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
     cdef Py_ssize_t codes[BATCH]
     cdef Py_ssize_t marks[BATCH]
     cdef Py_ssize_t tap[MAX_AXES]
-    cdef Py_ssize_t a, n, p, base, offset, code, step, first, src_step
+    cdef const Axis* run = &job.rows[last]
+    cdef Py_ssize_t along = run.dilation * strides[last]
+    cdef Py_ssize_t a, n, p, base, offset, code, step, first, src_step, many
     cdef Py_ssize_t total = 1
     cdef Py_ssize_t batch = 0
     cdef Py_ssize_t most = BATCH
@@ -512,11 +514,18 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
         base = offset
         n = 0
         while n < most and n < total:
-            taps[n] = offset - base
-            codes[n] = code
-            marks[n] = mark
-            n += 1
-            _next_tap(job, strides, low, high, tap, &offset, &code, &mark)
+            # Those along the last axis are alike.
+            many = min(high[last] - tap[last], min(most, total) - n)
+            for a in range(n, n + many):
+                taps[a] = offset - base + (a - n) * along
+            if head.indices:
+                for a in range(n, n + many):
+                    codes[a] = code + (a - n) * run.code
+            if head.masked:
+                for a in range(n, n + many):
+                    marks[a] = mark + (a - n) * run.dilation * run.strides[<int>MASK]
+            n += many
+            _next_tap(job, strides, low, high, many, tap, &offset, &code, &mark)
         total -= n
         for p in range(plane, plane + planes):
             result = out + (tile.plane_to[p] + target) * job.lane_bytes
@@ -535,7 +544,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
                                  taps, n, divisors)
             else:
                 job.steps.combine(result, out_step, src, src_step, taps, codes, n, rows, length, tile.gap, src_gap,
-                                  False, NULL)
+                                  FAR if head.far else 0, NULL)
         if batch or total:
             _cascade(job, tile, batch, result, length)
             batch += 1
@@ -574,7 +583,7 @@ cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* sta
     windows.low = windows.high = 0
     while True:
         _add_taps(job, tile, taps, &windows, offset - base, code)
-        if not _next_tap(job, strides, low, high, tap, &offset, &code, &mark):
+        if not _next_tap(job, strides, low, high, 1, tap, &offset, &code, &mark):
             break
     # What the last tap of each axis adds: `offset` is back at the first.
     for a in range(head.n_rows):
@@ -593,17 +602,22 @@ cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* sta
 
 
 cdef inline bint _next_tap(const Job* job, const Py_ssize_t* strides, const Py_ssize_t* low, const Py_ssize_t* high,
-                           Py_ssize_t* tap, Py_ssize_t* offset, Py_ssize_t* code, Py_ssize_t* mark) noexcept nogil:
-    """Go to the next tap across rows; False after the last, and back at the first."""
+                           Py_ssize_t many, Py_ssize_t* tap, Py_ssize_t* offset, Py_ssize_t* code,
+                           Py_ssize_t* mark) noexcept nogil:
+    """Go `many` taps further along the last axis across rows, which may be all that are left of it, or to the first of
+    the next row of them; False after the last, and back at the first of all."""
+    cdef const Axis* axis
     cdef Py_ssize_t a, steps
     for a in range(job.head.n_rows - 1, -1, -1):
-        steps = 1 if tap[a] + 1 < high[a] else low[a] - tap[a]
+        axis = &job.rows[a]
+        steps = many if tap[a] + many < high[a] else low[a] - tap[a]
         tap[a] += steps
-        offset[0] += steps * job.rows[a].dilation * strides[a]
-        code[0] += steps * job.rows[a].code
-        mark[0] += steps * job.rows[a].dilation * job.rows[a].strides[<int>MASK]
+        offset[0] += steps * axis.dilation * strides[a]
+        code[0] += steps * axis.code
+        mark[0] += steps * axis.dilation * axis.strides[<int>MASK]
         if steps > 0:
             return True
+        many = 1
     return False
 
 
