@@ -173,7 +173,12 @@ def edges(n: int, o: int) -> np.ndarray:
 
 
 def _binned(axis: int, size: int, bins: np.ndarray) -> Window:
-    return Window(axis, size, int((bins[:, 1] - bins[:, 0]).max()), 1, 1, 0, 0, len(bins), bins)
+    starts, lengths = bins[:, 0], bins[:, 1] - bins[:, 0]
+    steps = np.diff(starts)
+    if len(steps) and starts[0] == 0 and steps[0] > 0 and (steps == steps[0]).all() and (lengths == lengths[0]).all():
+        # 13 cells in 6 bins, say, are windows of 3 cells, 2 apart.
+        return Window(axis, size, int(lengths[0]), int(steps[0]), 1, 0, 0, len(bins))
+    return Window(axis, size, int(lengths.max()), 1, 1, 0, 0, len(bins), bins)
 
 
 def pooled_shape(shape: Sequence[int], found: Sequence[Window]) -> tuple[int, ...]:

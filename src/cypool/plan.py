@@ -46,6 +46,10 @@ ROW = 1024
 """Lanes of a row in a tile, if it must be cut."""
 BLOCK = 16 * 1024
 """Bytes of a tile's rows that stay in the first-level cache."""
+TURN = 8 * 1024
+"""Cells under a tile of planes that are turned into lanes."""
+SHORT = 32
+"""Cells of a row that is too short to be merged along."""
 WORK = 256 * 1024
 """Cells that a tile merges, where fewer than a block's rows make as many."""
 STREAM = 256 * 1024
@@ -151,6 +155,9 @@ def plan(
     lanes, outer = merge_lanes(kept, len(strides))
     pooled.sort(key=lambda axis: -abs(axis.strides[0]))
     run = _run(pooled, lanes.size, width, request)
+    turned = not run and lanes.size == 1 and _turned(pooled, outer, width, request)
+    if turned:
+        lanes = outer.pop()
     across, rows = (run, []) if run else _across(pooled, lanes.size, width, request)
     if run:
         across = _continued(run, outer)
@@ -160,7 +167,7 @@ def plan(
         # The kernel wants at least one axis across rows; a kept one serves as windows of one cell.
         size, of = outer.pop() if outer else Kept(1, (0, 0, 0, 0))
         rows = [Axis(size, 1, 1, 1, 0, 0, size, of)]
-    tiling = _tiling(rows, across, lanes, outer, request, width, run is not None)
+    tiling = _tiling(rows, across, lanes, outer, request, width, run is not None, turned)
     axes = rows + ([across] if across else [])
     gaps = request.gaps
     plain = not request.indices and TYPES[request.lane_type] != "wide"
@@ -170,6 +177,7 @@ def plan(
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
+        turned,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
         tiling.tiles,
@@ -296,18 +304,29 @@ def _run(pooled: list[Axis], lanes: int, width: int, request: Request) -> Axis |
     """Merge axes whose windows are one run of memory each and do not overlap into one; None if they are not such."""
     if not pooled or lanes > 1 or request.indices or request.gaps or TYPES[request.lane_type] == "wide":
         return None
-    if any(a.dilation > 1 or a.low or a.high or a.bins is not None for a in pooled):
-        return None
     *others, run = pooled
+    if any(a.dilation > 1 or a.low or a.high or (others and a.bins is not None) for a in pooled):
+        return None
     for axis in reversed(others):
         if run.kernel != run.size or axis.strides[0] != run.size * run.strides[0]:
             return None
         n = run.size
         strides = run.strides[0], *axis.strides[1:]
         run = Axis(axis.size * n, axis.kernel * n, axis.stride * n, 1, 0, 0, axis.count, strides)
-    apart = run.count == 1 or run.stride >= run.kernel
+    apart = run.bins is not None or run.count == 1 or run.stride >= run.kernel
     fits = run.kernel <= RUN or (request.x_type == request.lane_type and run.strides[0] == 1)
-    return run if apart and fits and run.kernel * width >= 64 and run.cells(run.count) <= run.size else None
+    shortest = run.kernel if run.bins is None else int((run.bins[:, 1] - run.bins[:, 0]).min())
+    return run if apart and fits and shortest * width >= 64 and run.cells(run.count) <= run.size else None
+
+
+def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request) -> bool:
+    """Whether to make lanes of the planes that follow each other: there are many, and their rows are short."""
+    if not pooled or not outer or outer[-1].size < WIDE or width not in (4, 8) or request.indices or request.gaps:
+        return False
+    last = pooled[-1]
+    plain = request.x_type == request.lane_type == request.y_type and last.strides[:2] == (1, 1)
+    few = prod(a.kernel for a in pooled) <= BATCH and not _large(pooled, [_program(a, 1.0, request) for a in pooled])
+    return plain and few and (last.bins is not None or last.size <= SHORT)
 
 
 class Tiling(NamedTuple):
@@ -335,7 +354,14 @@ class Tiling(NamedTuple):
 
 
 def _tiling(
-    rows: list[Axis], across: Axis | None, lanes: Kept, outer: list[Kept], request: Request, width: int, runs: bool
+    rows: list[Axis],
+    across: Axis | None,
+    lanes: Kept,
+    outer: list[Kept],
+    request: Request,
+    width: int,
+    runs: bool,
+    turned: bool,
 ) -> Tiling:
     """Choose the tile, and between windows merged whole and streamed ones."""
     axes = rows + ([across] if across else [])
@@ -369,7 +395,7 @@ def _tiling(
         staged, partial, direct = 0, 0, False
     else:
         windows, planes_tile, lanes_tile, staged, buffer = _block(
-            rows, across, lanes.size, planes, request, width, picked
+            rows, across, lanes.size, planes, request, width, picked, turned
         )
         row = (_pitch(across, windows[-1]) if across else 1) * lanes_tile
         partial = row if prod(min(a.kernel, a.size) for a in rows) > BATCH or staged == 2 else 0
@@ -427,9 +453,10 @@ def _slots(across: Axis, folds: int, last: list[tuple[int, int]], lanes: int, bu
 def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request) -> Tiling:
     """Choose the tile for windows that are one run of memory each."""
     none = [0] * (len(rows) + 1)
-    columns = even(across.count, max(1, RUN // across.stride))
+    cells = across.stride if across.bins is None else across.kernel
+    columns = even(across.count, max(1, RUN // cells))
     windows = [1] * len(rows) + [columns]
-    planes_tile = _fill(rows, windows, planes, max(1, RUN // (columns * across.stride)))
+    planes_tile = _fill(rows, windows, planes, max(1, RUN // (columns * cells)))
     staged = request.x_type != request.lane_type or across.strides[0] != 1
     buffer = max(planes_tile * prod(windows), across.cells(columns) if staged else 0)
     tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
@@ -440,7 +467,14 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
 
 
 def _block(
-    rows: list[Axis], across: Axis | None, lanes: int, planes: int, request: Request, width: int, picked: bool
+    rows: list[Axis],
+    across: Axis | None,
+    lanes: int,
+    planes: int,
+    request: Request,
+    width: int,
+    picked: bool,
+    turned: bool,
 ) -> tuple[list[int], int, int, int, int]:
     """Return a tile of rows merged whole, as (windows, planes, lanes, staged, cells of a buffer)."""
     windows = [1] * len(rows)
@@ -449,11 +483,15 @@ def _block(
     if across:
         windows.append(_columns(across, lanes))
         row = _pitch(across, windows[-1])
+    elif turned:
+        lanes_tile = even(lanes, WIDE)
     elif lanes > 2 * ROW:
         lanes_tile = ROW
     row *= lanes_tile
     # Rows of large windows are work enough for a tile each.
     budget = max(1, min(BLOCK // width // row, WORK // (row * prod(min(a.kernel, a.size) for a in rows))))
+    if turned:
+        budget = max(1, int(TURN // (row * prod(a.size / a.count for a in rows))))
     planes_tile = _fill(rows, windows, planes, budget)
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
@@ -463,6 +501,8 @@ def _block(
         overlapping = any(a.kernel > a.stride for a in rows)
         staged = 1 if (overlapping or picked) and box <= STREAM // width else 2
         buffer = max(buffer, box if staged == 1 else windows[len(rows) - 1] * row)
+    elif turned:
+        staged, buffer = 1, max(buffer, _box(rows, windows, row))
     return windows, planes_tile, lanes_tile, staged, buffer
 
 

@@ -307,8 +307,8 @@ cdef void _merge_runs(const Job* job, Tile* tile, const uint8_t[::1] x) noexcept
     cdef const Head* head = &job.head
     cdef const Axis* axis = job.across
     cdef Py_ssize_t index[MAX_AXES]
-    cdef Py_ssize_t a, p, first
-    cdef Py_ssize_t length = (tile.columns - 1) * axis.stride + axis.kernel
+    cdef Py_ssize_t a, p, w, first
+    cdef Py_ssize_t length = _span(axis, tile.column, tile.columns)
     cdef Py_ssize_t step = axis.strides[<int>X]
     cdef char* out = tile.buffers
     cdef const char* src
@@ -323,10 +323,20 @@ cdef void _merge_runs(const Job* job, Tile* tile, const uint8_t[::1] x) noexcept
             if head.staged:
                 job.steps.load(tile.buffers + head.buffer * job.lane_bytes, src, length, step, 1)
                 src = tile.buffers + head.buffer * job.lane_bytes
-            job.steps.runs(out, src, axis.stride, tile.columns, axis.kernel)
+            if axis.bins:
+                for w in range(tile.columns):
+                    _run_of_bin(job, axis, tile.column + w, tile.start, src, out + w * job.lane_bytes)
+            else:
+                job.steps.runs(out, src, axis.stride, tile.columns, axis.kernel)
             out += tile.columns * job.lane_bytes
             if not advance(index, NULL, tile.count, head.n_rows):
                 break
+
+
+cdef inline void _run_of_bin(const Job* job, const Axis* axis, Py_ssize_t window, Py_ssize_t first, const char* src,
+                             char* out) noexcept nogil:
+    """Merge a window that only the table knows; `src` is cell `first` of its axis."""
+    job.steps.runs(out, src + (_start(axis, window) - first) * job.lane_bytes, 0, 1, _span(axis, window, 1))
 
 
 cdef inline Py_ssize_t _pitch(const Job* job, Tile* tile) noexcept nogil:
@@ -338,7 +348,7 @@ cdef void _planes(const Job* job, Tile* tile) noexcept nogil:
     """Find where the planes of a tile start."""
     cdef Py_ssize_t p
     for p in range(tile.planes):
-        tile.plane_x[p] = _plane(job, X, tile.plane + p) + tile.lane
+        tile.plane_x[p] = _plane(job, X, tile.plane + p) + tile.lane * job.head.lane_strides[<int>X]
         tile.plane_mask[p] = 0
         if job.head.masked:
             tile.plane_mask[p] = _plane(job, MASK, tile.plane + p) + tile.lane * job.head.lane_strides[<int>MASK]
@@ -752,6 +762,7 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssiz
     cdef Py_ssize_t low[MAX_AXES]
     cdef Py_ssize_t high[MAX_AXES]
     cdef Py_ssize_t a, start, cells, from_x, from_mask, to
+    cdef Py_ssize_t walked = n_axes
     cdef Py_ssize_t origin = 0
     cdef Py_ssize_t inner = width
     cdef Py_ssize_t length = tile.stop - tile.begin
@@ -770,6 +781,13 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssiz
     if head.has_across:
         source += (tile.start + tile.begin) * step
         mask += (tile.start + tile.begin) * job.across.strides[<int>MASK]
+    if head.turned:
+        # Cells that lie side by side in each plane, and so will in the box, are one row.
+        for walked in range(n_axes - 1, -1, -1):
+            length *= high[walked] - low[walked]
+            if (walked == 0 or job.rows[walked - 1].strides[<int>X] != length
+                    or strides[walked - 1] != length * width):
+                break
     while True:
         from_x = source
         from_mask = mask
@@ -778,10 +796,16 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssiz
             from_x += index[a] * job.rows[a].strides[<int>X]
             from_mask += index[a] * job.rows[a].strides[<int>MASK]
             to += index[a] * strides[a]
-        _load(job, tile, box + to * job.lane_bytes, x, from_x, from_mask, length, step)
+        if head.turned:
+            step = head.lane_strides[<int>X]
+            job.steps.turn(box + to * job.lane_bytes, tile.lanes,
+                           address(x, from_x, from_x + (tile.lanes - 1) * step + length - 1, job.x_bytes), step,
+                           tile.lanes, length)
+        else:
+            _load(job, tile, box + to * job.lane_bytes, x, from_x, from_mask, length, step)
         if head.streamed and tile.gap and not head.masked:
             memset(box + to * job.lane_bytes + tile.gap, 0, length * tile.lanes * job.lane_bytes)
-        if not advance(index, low, high, n_axes):
+        if not advance(index, low, high, walked):
             return origin
 
 
@@ -1277,6 +1301,9 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
     cdef bint alike = _alike(job, tile, y_step)
     cdef bint copied = alike and not head.converts
     cdef char* converted = _other(job, tile, block)
+    if head.turned:
+        _store_turned(job, tile, block, converted, y)
+        return
     if (alike and head.converts and not head.counted and not head.indices and job.y_bytes <= bytes
             and length < SHORT_ROW):
         job.steps.store(converted, 1, 1, block, planes * tile.rows * pitch, 1, NULL, job.divisor)
@@ -1325,6 +1352,48 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
                                           axis.stride * axis.base if head.has_across and not axis.bins else 0)
             block += rows * pitch * bytes
             if not advance(index, tile.first, tile.end, last):
+                break
+
+
+cdef void _store_turned(const Job* job, Tile* tile, char* block, char* divided, uint8_t[::1] y) noexcept nogil:
+    """Write the windows of the block, whose lanes are planes, to the output."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t bytes = job.lane_bytes
+    cdef Py_ssize_t step = head.lane_strides[<int>Y]
+    cdef Py_ssize_t windows = tile.rows * tile.planes
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t a, p, w, to
+    cdef Py_ssize_t walked = 0
+    cdef double count
+    for a in range(head.n_rows):
+        index[a] = tile.first[a]
+    if head.converts and not head.counted:
+        job.steps.store(divided, 1, 1, block, windows * tile.lanes, 1, NULL, job.divisor)
+    elif head.converts:
+        for w in range(windows):
+            count = 1
+            for a in range(head.n_rows):
+                count *= _count(&job.rows[a], index[a], head.padded)
+            job.steps.store(divided + w * tile.lanes * bytes, 1, 1, block + w * tile.lanes * bytes, tile.lanes, 1, NULL,
+                            count)
+            advance(index, tile.first, tile.end, head.n_rows)
+    if head.converts:
+        block = divided
+    # Windows that lie side by side in each plane of the output are one row.
+    windows = 1
+    for walked in range(head.n_rows - 1, -1, -1):
+        windows *= tile.count[walked]
+        if walked == 0 or job.rows[walked - 1].strides[<int>Y] != windows:
+            break
+    for p in range(tile.planes):
+        while True:
+            to = _plane(job, Y, tile.plane + p) + tile.lane * step
+            for a in range(head.n_rows):
+                to += index[a] * job.rows[a].strides[<int>Y]
+            job.steps.turn(address(y, to, to + (tile.lanes - 1) * step + windows - 1, job.y_bytes), step, block,
+                           tile.lanes, windows, tile.lanes)
+            block += windows * tile.lanes * bytes
+            if not advance(index, tile.first, tile.end, walked):
                 break
 
 

@@ -10,6 +10,7 @@ from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
 from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
 from cypool._kernels.rows cimport cypool_max_picks, cypool_min_picks, cypool_picks
 from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_runs, cypool_sum_runs
+from cypool._kernels.rows cimport cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
@@ -29,6 +30,7 @@ cdef struct Steps:
     across_f across         # NULL where indices travel along
     cypool_picks picks      # NULL where they do not
     cypool_runs runs
+    cypool_turn turn        # NULL but for lanes of four and eight bytes
     fill_f fill
     split_f split
     load_f load
@@ -63,7 +65,7 @@ cdef struct Head:
     Py_ssize_t op, x_type, lane_type, y_type, z_type
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
-    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked, runs, far
+    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked, runs, far, turned
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles
@@ -123,6 +125,7 @@ cdef inline void choose_loops(Job* job) noexcept:
         <choose_f><void*>_values[int64_t], <choose_f><void*>_values[uint8_t], <choose_f><void*>_values[uint16_t],
         <choose_f><void*>_values[uint32_t], <choose_f><void*>_values[uint64_t], <choose_f><void*>_values[float],
         <choose_f><void*>_values[double], NULL]
+    job.steps.turn = cypool_turns[job.lane_bytes]
     # Copies are a max of one cell, of integers of the output's width.
     job.steps.copy = cypool_max[U1 + (job.y_bytes > 1) + (job.y_bytes > 2) + (job.y_bytes > 4)]
     job.steps.across = NULL

@@ -71,6 +71,12 @@ cdef extern from "across.h" nogil:
     const across_f* cypool_min_across
     const across_f* cypool_sum_across
 
+cdef extern from "turn.h" nogil:
+    # out[c * out_step + r] = src[r * src_step + c] for r < rows and c < cells, by bytes of a cell: of four and eight.
+    ctypedef void (*cypool_turn)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
+                                 Py_ssize_t rows, Py_ssize_t cells) noexcept nogil
+    const cypool_turn* cypool_turns
+
 cdef extern from "halves.h" nogil:
     const bint CYPOOL_HALVES    # whether there are these: rows of float16 to float32, and back, over a count if not 0
     void cypool_of_halves(float* out, const void* src, Py_ssize_t length)
