@@ -96,6 +96,12 @@ CASES = (
     Case((3, 2), (3,), 2, ceil_mode=True),
     Case((2, 4), (5,), 2, ceil_mode=True),
     Case((2, 2, 50), (3,), 2, 1),
+    # many planes of short rows
+    Case((40, 7), (3,), 2, 1),
+    Case((2, 33, 7, 7), (3, 3), (2, 2), (1, 1)),
+    Case((70, 5, 8), (3, 2), (1, 1), "same", ceil_mode=True),
+    Case((35, 3, 6, 5), (2, 2), (2, 3), ((1, 0), (0, 2)), (1, 2), ceil_mode=True),
+    Case((3, 2, 65, 2, 3, 4), (2, 2, 3), 1, 1),
     # two axes
     Case((1, 1), 1),
     Case((1, 9), 1, 2),

@@ -499,8 +499,7 @@ def adaptive_avg_pool_grad(
     if g.shape != pooled_shape(sizes, found):
         raise ValueError(f"grad must have the shape of the pool's result, {pooled_shape(sizes, found)}, got {g.shape}")
     if divisors is None:
-        kernels = tuple([w.kernel for w in found])
-        window = kernels, None, 0, 1, axes, False
+        window = tuple([w.kernel for w in found]), tuple([w.stride for w in found]), 0, 1, axes, False
         return gradients.call("grad", g, None, sizes, window, (None, None, 1), out, num_threads)
     # Halves are divided and added up in float32.
     shares = np.empty(g.shape, np.float32 if g.dtype.itemsize == 2 else g.dtype, "F" if g.flags.fnc else "C")

@@ -48,8 +48,8 @@ BLOCK = 16 * 1024
 """Bytes of a tile's rows that stay in the first-level cache."""
 TURN = 8 * 1024
 """Cells under a tile of planes that are turned into lanes."""
-SHORT = 32
-"""Cells of a row that is too short to be merged along."""
+SHORT = 8
+"""Windows of a row that is too short to be merged along, of no more than twice as many cells."""
 WORK = 256 * 1024
 """Cells that a tile merges, where fewer than a block's rows make as many."""
 STREAM = 256 * 1024
@@ -154,10 +154,10 @@ def plan(
     width = LANE_BYTES[request.lane_type]
     lanes, outer = merge_lanes(kept, len(strides))
     pooled.sort(key=lambda axis: -abs(axis.strides[0]))
-    run = _run(pooled, lanes.size, width, request)
-    turned = not run and lanes.size == 1 and _turned(pooled, outer, width, request)
+    turned = lanes.size == 1 and _turned(pooled, outer, width, request)
     if turned:
         lanes = outer.pop()
+    run = _run(pooled, lanes.size, width, request)
     across, rows = (run, []) if run else _across(pooled, lanes.size, width, request)
     if run:
         across = _continued(run, outer)
@@ -326,7 +326,9 @@ def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request)
     last = pooled[-1]
     plain = request.x_type == request.lane_type == request.y_type and last.strides[:2] == (1, 1)
     few = prod(a.kernel for a in pooled) <= BATCH and not _large(pooled, [_program(a, 1.0, request) for a in pooled])
-    return plain and few and (last.bins is not None or last.size <= SHORT)
+    # Rows of blocks are merged faster: most of what they read they read once.
+    short = last.count <= SHORT and last.size <= (2 * SHORT if last.extent > last.stride else SHORT - 1)
+    return plain and few and (last.bins is not None or short)
 
 
 class Tiling(NamedTuple):
@@ -484,7 +486,7 @@ def _block(
         windows.append(_columns(across, lanes))
         row = _pitch(across, windows[-1])
     elif turned:
-        lanes_tile = even(lanes, WIDE)
+        lanes_tile = even(lanes, 2 * WIDE)
     elif lanes > 2 * ROW:
         lanes_tile = ROW
     row *= lanes_tile

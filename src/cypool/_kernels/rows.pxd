@@ -57,8 +57,8 @@ ctypedef void (*patch_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const
 
 
 cdef extern from "vectors.h" nogil:
-    # By type of lane: out[r, j] = the merged src[r, taps[t] + j] for all t; with `more`, out[r, j] itself comes first; if
-    # that is FAR it does not, and the cells are fetched ahead.
+    # By type of lane: out[r, j] = the merged src[r, taps[t] + j] for all t; with `more`, out[r, j] itself comes first; with
+    # FAR it does not, and the cells are fetched ahead.
     enum: FAR "CYPOOL_FAR"
     const combine_f* cypool_max
     const combine_f* cypool_min
