@@ -207,6 +207,39 @@ def test_exact_means_of_integers(case, dtype, level):
             assert_same(cypool.avg_pool(x, **case.window, **options, dtype=to), want)
 
 
+# Rows about as long as vectors, lanes of pixels and of planes, one to twelve rows of cells in a window.
+PYRAMIDS = (
+    *(Case((4, n), 2) for n in (2, 5, 8, 17, 32, 67, 130)),
+    *(Case((4, n, lanes), 2, axis=(0, 1)) for n in (2, 11, 70) for lanes in (2, 3, 4, 7, 8)),
+    Case((4, 6, 40), 2, axis=(0, 1)),
+    Case((5, 9, 41), 2),
+    Case((9, 33), (4,), (3,), axis=(0,)),
+    Case((9, 66), (8, 2), (5, 2)),
+    Case((3, 150), (2,), ceil_mode=True),
+    Case((2, 300, 3), (2,), axis=(1,)),
+    Case((5, 20), 2, 2, ((1, 0), (0, 0))),
+    Case((5, 21), 2, 2, 1),
+)
+
+
+@by_id("case", PYRAMIDS)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+def test_means_of_image_pyramids(case, dtype, level):
+    info = np.iinfo(dtype)
+    rng = seed(case.id, dtype)
+    for x in (
+        rng.integers(info.min, info.max, case.shape, dtype, endpoint=True),
+        rng.choice(np.array([info.min, info.min + 1, info.max - 1, info.max], dtype), case.shape),
+        rng.integers(0, 3, case.shape, dtype),
+    ):
+        for override in (None, 2, 32):
+            options = {"dtype": dtype, "divisor_override": override}
+            want = reference.avg_pool(x, **case.window, **options)
+            for order, n in zip("CF", (1, 2), strict=True):
+                got = cypool.avg_pool(np.array(x, order=order), **case.window, **options, num_threads=n)
+                assert_same(np.ascontiguousarray(got), want)
+
+
 @pytest.mark.parametrize("dtype", ["int32", "uint8", *FLOATS, "complex64"])
 @pytest.mark.parametrize("asked", [*FLOATS, "complex64", "complex128"])
 def test_sums_and_means_in_another_float(dtype, asked, level):

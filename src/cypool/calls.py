@@ -233,7 +233,8 @@ def prepare(
     request = Request(
         op, TYPES.index(shifted or name_of(dtype)), TYPES.index(lanes), TYPES.index(shifted or name_of(y_dtype)),
         TYPES.index(name_of(index_dtype or BYTE)),
-        index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps,
+        index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps, False,
+        kind in "iu" and y_dtype == dtype and size <= 2 and divisor in (2, 4, 8, 16, 32) and not gaps,
     )  # fmt: skip
     empty = prod(y_shape) == 0
     if empty:

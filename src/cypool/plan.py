@@ -99,7 +99,10 @@ class Kept(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What a call wants done; types are places in `TYPES`."""
+    """What a call wants done; types are places in `TYPES`.
+
+    `means` are of small whole numbers, over one power of two, as what is averaged.
+    """
 
     op: int
     x_type: int
@@ -113,6 +116,7 @@ class Request(NamedTuple):
     divided: bool
     gaps: "Gaps | None" = None
     in_place: bool = False
+    means: bool = False
 
     @property
     def idempotent(self) -> bool:
@@ -151,13 +155,16 @@ def plan(
 ) -> Plan:
     """Lay out a call; `strides` and `starts`, in elements, are those of input, output, indices and mask."""
     pooled, kept = sort_axes(found, shape, strides, request.indices, request.flat)
-    width = LANE_BYTES[request.lane_type]
     lanes, outer = merge_lanes(kept, len(strides))
     pooled.sort(key=lambda axis: -abs(axis.strides[0]))
+    request = request._replace(means=_means(pooled, lanes, request))
+    if request.means:
+        request = request._replace(lane_type=request.x_type)
+    width = LANE_BYTES[request.lane_type]
     turned = lanes.size == 1 and _turned(pooled, outer, width, request)
     if turned:
         lanes = outer.pop()
-    run = _run(pooled, lanes.size, width, request)
+    run = None if request.means else _run(pooled, lanes.size, width, request)
     across, rows = (run, []) if run else _across(pooled, lanes.size, width, request)
     if run:
         across = _continued(run, outer)
@@ -177,7 +184,7 @@ def plan(
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
-        turned,
+        turned, request.means,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
         tiling.tiles,
@@ -319,6 +326,19 @@ def _run(pooled: list[Axis], lanes: int, width: int, request: Request) -> Axis |
     return run if apart and fits and shortest * width >= 64 and run.cells(run.count) <= run.size else None
 
 
+def _means(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
+    """Whether windows are blocks of at most BOX rows of cells, lane by lane or in pairs, that `means.h` averages."""
+    if not request.means or not pooled or any(a.bins is not None for a in pooled):
+        return False
+    rows, last = pooled[:-1], pooled[-1]
+    if lanes.size >= WIDE:
+        rows = pooled
+    elif lanes.size > 8 or last.kernel != 2 or not _side_by_side(last) or last.strides[:2] != (lanes.size,) * 2:
+        return False
+    few = prod(a.kernel for a in rows) <= BOX and not _large(rows, [_program(a, 1.0, request) for a in rows])
+    return few and (lanes.strides[1] == 1 or lanes.size == 1)
+
+
 def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request) -> bool:
     """Whether to make lanes of the planes that follow each other: there are many, and their rows are short."""
     if not pooled or not outer or outer[-1].size < WIDE or width not in (4, 8) or request.indices or request.gaps:
@@ -424,8 +444,10 @@ def _tiling(
     bare = fused and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
     boxed = open_ended and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
     boxed = boxed and not bare and (fused and _side_by_side(across) if across else request.divided)
+    if request.means:
+        fused, bare, boxed, staged = False, False, True, 0
     if across and (bare or boxed):
-        windows[-1] = even(across.count, max(1, BARE // across.stride))
+        windows[-1] = even(across.count, max(1, BARE // (across.stride * lanes.size)))
         budget = max(1, 2 * BARE // (windows[-1] * across.stride * prod(min(a.kernel, a.size) for a in rows)))
         planes_tile = _fill(rows, windows, planes, budget)
         # Scratch holds no more than the windows at both ends.

@@ -550,8 +550,8 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
             elif head.staged == 0:
                 src = address(x, first, first + taps[n - 1] + (rows - 1) * step + length - 1, job.x_bytes)
             if head.boxed:
-                job.steps.across(result, out_step, src, src_step, rows, tile.columns * tile.lanes, across, across, 1,
-                                 taps, n, divisors)
+                job.steps.across(result, out_step, src, src_step, rows, tile.columns * tile.lanes, across, across,
+                                 tile.lanes, taps, n, divisors)
             else:
                 job.steps.combine(result, out_step, src, src_step, taps, codes, n, rows, length, tile.gap, src_gap,
                                   FAR if head.far else 0, NULL)
@@ -994,6 +994,8 @@ cdef const void* _divisors(const Job* job, Tile* tile, double count) noexcept no
     cdef bint counted = job.head.counted and job.head.has_across
     if count == 0:
         return NULL
+    if job.head.means:
+        return &job.divisor
     if tile.by_count == count:
         return tile.by
     tile.by_count = count

@@ -10,7 +10,7 @@ from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
 from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
 from cypool._kernels.rows cimport cypool_max_picks, cypool_min_picks, cypool_picks
 from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_runs, cypool_sum_runs
-from cypool._kernels.rows cimport cypool_turn, cypool_turns
+from cypool._kernels.rows cimport cypool_means, cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
@@ -66,7 +66,7 @@ cdef struct Head:
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
     Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked
-    Py_ssize_t runs, far, turned
+    Py_ssize_t runs, far, turned, means
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles
@@ -133,7 +133,9 @@ cdef inline void choose_loops(Job* job) noexcept:
     job.steps.picks = NULL
     job.steps.store_codes = NULL
     job.steps.not_nan = NULL
-    if job.head.op == SUM:
+    if job.head.means:
+        job.steps.across = cypool_means[job.head.lane_type]
+    elif job.head.op == SUM:
         sums[job.head.lane_type](job, NULL)
     elif job.head.indices:
         picks[job.head.lane_type](job, NULL)

@@ -57,8 +57,8 @@ ctypedef void (*patch_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const
 
 
 cdef extern from "vectors.h" nogil:
-    # By type of lane: out[r, j] = the merged src[r, taps[t] + j] for all t; with `more`, out[r, j] itself comes first; with
-    # FAR it does not, and the cells are fetched ahead.
+    # By type of lane: out[r, j] = the merged src[r, taps[t] + j] for all t; with `more`, out[r, j] itself comes first;
+    # with FAR it does not, and the cells are fetched ahead.
     enum: FAR "CYPOOL_FAR"
     const combine_f* cypool_max
     const combine_f* cypool_min
@@ -70,6 +70,10 @@ cdef extern from "across.h" nogil:
     const across_f* cypool_max_across
     const across_f* cypool_min_across
     const across_f* cypool_sum_across
+
+cdef extern from "means.h" nogil:
+    # As `cypool_sum_across`, over a power of two, for kernels and strides of 1 and of 2.
+    const across_f* cypool_means
 
 cdef extern from "turn.h" nogil:
     # out[c * out_step + r] = src[r * src_step + c] for r < rows and c < cells, by bytes of a cell: of four and eight.
