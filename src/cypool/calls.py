@@ -25,6 +25,12 @@ _PROPAGATE = "propagate"
 _ONE = 1
 
 
+class Norm(NamedTuple):
+    """As the dtype of a sum: that of floats of at most four bytes, raised to a power before and to its inverse after."""
+
+    power: int
+
+
 class Call(NamedTuple):
     """What a call with arrays of one layout comes to: all of it but the data."""
 
@@ -195,12 +201,16 @@ def prepare(
     found = windows(shape, kernel_size, stride, padding, dilation, axis, ceil_mode)
     cells = prod(w.kernel for w in found)
     divisor, counted, padded = 0.0, False, False
+    power = 0
     index_dtype = None
     y_dtype = dtype
     flat = False
     if op == SUM:
         wanted, *average = options
-        y_dtype, lanes = sum_types(dtype, wanted, bool(average), cells)
+        if isinstance(wanted, Norm):
+            power, lanes = wanted.power, "f8"
+        else:
+            y_dtype, lanes = sum_types(dtype, wanted, bool(average), cells)
         if average:
             divisor, counted, padded = divisor_of(found, padding, cells, *average)
     else:
@@ -235,6 +245,7 @@ def prepare(
         TYPES.index(name_of(index_dtype or BYTE)),
         index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps, False,
         kind in "iu" and y_dtype == dtype and size <= 2 and divisor in (2, 4, 8, 16, 32) and not gaps,
+        power,
     )  # fmt: skip
     empty = prod(y_shape) == 0
     if empty:

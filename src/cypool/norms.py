@@ -5,7 +5,10 @@ from typing import Any
 import numpy as np
 
 from cypool import window_calls as call
+from cypool.calls import Norm, pool
+from cypool.dtypes import kind_of
 from cypool.geometry import flag, windows
+from cypool.plan import SUM
 from cypool.window_calls import Formula
 
 
@@ -75,9 +78,8 @@ def lp_pool(
     >>> cypool.lp_pool([3e200, -4e200], 2, 2)
     array([5.e+200])
     """
-    formula = _lp(norm_type)
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    return call.forward(formula, call.given("x", x), window, out=out, num_threads=num_threads)
+    return _norm(norm_type, call.given("x", x), window, out, num_threads)
 
 
 def lp_pool_grad(
@@ -198,9 +200,9 @@ def global_lp_pool(
     axes = tuple([w.axis for w in windows(array.shape, 1, axis=axis)])
     window = tuple([max(array.shape[a], 1) for a in axes]), None, 0, 1, axes, False
     if keepdims:
-        return call.forward(_lp(norm_type), array, window, out=out, num_threads=num_threads)
+        return _norm(norm_type, array, window, out, num_threads)
     held = np.expand_dims(out, axes) if isinstance(out, np.ndarray) else out
-    y = call.forward(_lp(norm_type), array, window, out=held, num_threads=num_threads)
+    y = _norm(norm_type, array, window, held, num_threads)
     return y.squeeze(axes) if out is None else out
 
 
@@ -455,6 +457,16 @@ def logsumexp_pool_grad(
 
 _SMALL = (1, 2, 3, 4)
 """Exponents that are made by multiplication. Below 5, powers of anything but float64 stay within float64."""
+
+
+def _norm(norm_type: Any, x: np.ndarray, window: tuple[Any, ...], out: Any, num_threads: int | None) -> np.ndarray:
+    formula = _lp(norm_type)
+    if formula.op != "lp_small" or kind_of(x.dtype) != "f" or x.dtype.itemsize > 4:
+        return call.forward(formula, x, window, out=out, num_threads=num_threads)
+    # Such powers of float32 neither overflow in float64 nor vanish: they can be added up as any sum.
+    missing = "propagate", None, 1, None
+    y: np.ndarray = pool(SUM, x, window, (Norm(int(formula.p)),), missing, out, num_threads)
+    return y
 
 
 def _lp(norm_type: Any) -> Formula:

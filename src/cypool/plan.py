@@ -18,7 +18,7 @@ from cypool.geometry import Window
 
 TYPES = ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "wide", "f2", "bfloat16", "stamp")
 """Element types as kernels number them, those of lanes first; the order of `Type` in _types.pxd."""
-LANE_BYTES = (1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 16)
+BYTES = (1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 16, 2, 2, 8)
 
 MAX, MIN, SUM = range(3)
 
@@ -101,7 +101,8 @@ class Kept(NamedTuple):
 class Request(NamedTuple):
     """What a call wants done; types are places in `TYPES`.
 
-    `means` are of small whole numbers, over one power of two, as what is averaged.
+    `means` are of small whole numbers, over one power of two, as what is averaged. With a `power` sums are of such powers
+    of the cells' sizes, in float64, and their roots are what is wanted.
     """
 
     op: int
@@ -117,6 +118,7 @@ class Request(NamedTuple):
     gaps: "Gaps | None" = None
     in_place: bool = False
     means: bool = False
+    power: int = 0
 
     @property
     def idempotent(self) -> bool:
@@ -160,7 +162,7 @@ def plan(
     request = request._replace(means=_means(pooled, lanes, request))
     if request.means:
         request = request._replace(lane_type=request.x_type)
-    width = LANE_BYTES[request.lane_type]
+    width = BYTES[request.lane_type]
     turned = lanes.size == 1 and _turned(pooled, outer, width, request)
     if turned:
         lanes = outer.pop()
@@ -177,14 +179,13 @@ def plan(
     tiling = _tiling(rows, across, lanes, outer, request, width, run is not None, turned)
     axes = rows + ([across] if across else [])
     gaps = request.gaps
-    plain = not request.indices and TYPES[request.lane_type] != "wide"
-    far = plain and tiling.staged == 0 and prod(shape) * width > FAR
+    far = prod(shape) * BYTES[request.x_type] > FAR
     converts = request.divided or request.y_type != request.lane_type
     head = [
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
-        turned, request.means,
+        turned, request.means, request.power,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
         tiling.tiles,
@@ -478,10 +479,11 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     """Choose the tile for windows that are one run of memory each."""
     none = [0] * (len(rows) + 1)
     cells = across.stride if across.bins is None else across.kernel
-    columns = even(across.count, max(1, RUN // cells))
+    staged = request.x_type != request.lane_type or across.strides[0] != 1
+    # What is converted on the way is to stay in the first-level cache.
+    columns = even(across.count, max(1, (RUN // 8 if staged else RUN) // cells))
     windows = [1] * len(rows) + [columns]
     planes_tile = _fill(rows, windows, planes, max(1, RUN // (columns * cells)))
-    staged = request.x_type != request.lane_type or across.strides[0] != 1
     buffer = max(planes_tile * prod(windows), across.cells(columns) if staged else 0)
     tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
     return Tiling(

@@ -33,7 +33,8 @@ from libc.string cimport memset
 
 from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport bytes_of, choose_loops, read_plan
-from cypool._kernels.rows cimport FAR, cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.powers cimport powers, roots
+from cypool._kernels.rows cimport FAR, cypool_fetch_row, cypool_tap, cypool_windows, flags_of, paired
 from cypool._kernels.walk cimport address, advance
 
 cdef enum:
@@ -321,7 +322,7 @@ cdef void _merge_runs(const Job* job, Tile* tile, const uint8_t[::1] x) noexcept
                 first += (tile.first[a] + index[a]) * job.rows[a].stride * job.rows[a].strides[<int>X]
             src = address(x, first, first + (length - 1) * step, job.x_bytes)
             if head.staged:
-                job.steps.load(tile.buffers + head.buffer * job.lane_bytes, src, length, step, 1)
+                _convert(job, tile.buffers + head.buffer * job.lane_bytes, src, length, step, 1)
                 src = tile.buffers + head.buffer * job.lane_bytes
             if axis.bins:
                 for w in range(tile.columns):
@@ -494,6 +495,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
     cdef const void* divisors = NULL
     cdef double count = job.divisor
     cdef Py_ssize_t across = job.across.kernel if head.has_across else 1
+    cdef bint far = head.far and head.staged == 0 and not head.indices and job.lane_bytes <= 8
     if head.boxed:
         if head.counted:
             count = 1
@@ -554,7 +556,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
                                  tile.lanes, taps, n, divisors)
             else:
                 job.steps.combine(result, out_step, src, src_step, taps, codes, n, rows, length, tile.gap, src_gap,
-                                  FAR if head.far else 0, NULL)
+                                  FAR if far else 0, NULL)
         if batch or total:
             _cascade(job, tile, batch, result, length)
             batch += 1
@@ -694,7 +696,21 @@ cdef inline void _load(const Job* job, Tile* tile, char* to, const uint8_t[::1] 
     if job.head.masked:
         _load_with_gaps(job, tile, to, src, mask, cells, step)
     else:
-        job.steps.load(to, src, cells, step, tile.lanes)
+        _convert(job, to, src, cells, step, tile.lanes)
+
+
+cdef inline void _convert(const Job* job, char* to, const char* src, Py_ssize_t cells, Py_ssize_t step,
+                          Py_ssize_t lanes) noexcept nogil:
+    """Copy a row of cells into scratch, to the type of its lanes, and to the power that is to be added up.
+
+    What follows it in memory is fetched meanwhile, if no cache holds it: it is likely to be next.
+    """
+    cdef Py_ssize_t bytes = ((cells - 1) * step + lanes) * job.x_bytes
+    if job.head.far:
+        cypool_fetch_row(src + bytes, bytes)
+    job.steps.load(to, src, cells, step, lanes)
+    if job.head.power:
+        powers(<double*>to, cells * lanes, <double>job.head.power)
 
 
 cdef void _load_with_gaps(const Job* job, Tile* tile, char* to, const char* src, Py_ssize_t mask, Py_ssize_t cells,
@@ -1303,6 +1319,8 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
     cdef bint alike = _alike(job, tile, y_step)
     cdef bint copied = alike and not head.converts
     cdef char* converted = _other(job, tile, block)
+    if head.power:
+        roots(<double*>block, planes * tile.rows * pitch, <double>head.power)
     if head.turned:
         _store_turned(job, tile, block, converted, y)
         return

@@ -66,7 +66,7 @@ cdef struct Head:
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
     Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked
-    Py_ssize_t runs, far, turned, means
+    Py_ssize_t runs, far, turned, means, power
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles

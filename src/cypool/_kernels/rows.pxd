@@ -60,6 +60,7 @@ cdef extern from "vectors.h" nogil:
     # By type of lane: out[r, j] = the merged src[r, taps[t] + j] for all t; with `more`, out[r, j] itself comes first;
     # with FAR it does not, and the cells are fetched ahead.
     enum: FAR "CYPOOL_FAR"
+    void cypool_fetch_row(const char* src, Py_ssize_t bytes)
     const combine_f* cypool_max
     const combine_f* cypool_min
     const combine_f* cypool_sum

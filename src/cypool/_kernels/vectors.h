@@ -137,6 +137,12 @@ CYPOOL_INLINE void cypool_fetch(const char *src, const ptrdiff_t *taps, ptrdiff_
     }
 }
 
+CYPOOL_INLINE void cypool_fetch_row(const char *src, ptrdiff_t bytes) {
+    ptrdiff_t i;
+    for (i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)((uintptr_t)src + (uintptr_t)i), 0, 2);
+}
+
 #if CYPOOL_BYTES == 64
 #define CYPOOL_SHORTER(NAME, T) CYPOOL_SHORT(NAME, T, 32) CYPOOL_SHORT(NAME, T, 16) CYPOOL_SHORT(NAME, T, 8)
 #elif CYPOOL_BYTES == 32
@@ -244,6 +250,7 @@ CYPOOL_BETTER_PLAIN(double1)
 #define CYPOOL_INLINE static inline
 #define CYPOOL_ONE(T) T
 #define cypool_fetch(src, taps, n, size, bytes, tap, at) ((void)0)
+#define cypool_fetch_row(src, bytes) ((void)0)
 #define CYPOOL_BYTES 1
 #define CYPOOL_LANES(T) ((ptrdiff_t)1)
 

@@ -18,22 +18,21 @@ Everything is double precision, whatever arrays hold. Offsets count elements, ex
 """
 
 from cython.parallel cimport prange
-from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cypool._kernels.job cimport bytes_of
+from cypool._kernels.powers cimport cypool_exp, cypool_log, power, root, roots
 from cypool._kernels.rows cimport lane, store, store_f
 from cypool._kernels.walk cimport ceil, floor
 from cypool._types cimport F8, N_TYPES
 from cypool._types cimport brain_t, half_t, stored_t
 
 cdef extern from "exponents.h" nogil:
-    double cypool_exp(double x)
     double cypool_of_bits(uint64_t bits)
     uint64_t cypool_bits_of(double value)
-    double cypool_log(double x)
     char* cypool_at(char* data, Py_ssize_t bytes, Py_ssize_t first, Py_ssize_t last, Py_ssize_t size)
 
 cdef enum:
@@ -829,16 +828,6 @@ cdef void peak_of_cells(double* restrict m, const double* x, Py_ssize_t n) noexc
 
 # --- lp and power means: (sum r**p) ** (1 / p), with r = |x| / peak -----------------------------------------------
 
-cdef inline double power(double r, double p) noexcept nogil:
-    """r ** p for r >= 0 and p != 0."""
-    return cypool_exp(p * cypool_log(r))
-
-
-cdef inline double root(double s, double p) noexcept nogil:
-    """s ** (1 / p) for s >= 0."""
-    return cypool_exp(cypool_log(s) / p)
-
-
 cdef void sum_small(double* restrict s, double* restrict t, const double* x, const double* w, const double* m,
                     const double* d, Py_ssize_t n, double p) noexcept nogil:
     """s += (|x| * d) ** p for p = 1, 2, 3 and 4."""
@@ -916,7 +905,7 @@ cdef void finish_small(double* restrict out, const double* m, const double* d, c
     cdef Py_ssize_t j
     for j in range(n):
         out[j] = s[j]
-    root_small(out, n, p)
+    roots(out, n, p)
     for j in range(n):
         out[j] = out[j] / d[j]
 
@@ -926,22 +915,9 @@ cdef void finish_small_mean(double* restrict out, const double* m, const double*
     cdef Py_ssize_t j
     for j in range(n):
         out[j] = s[j] / count[j]
-    root_small(out, n, p)
+    roots(out, n, p)
     for j in range(n):
         out[j] = out[j] / d[j]
-
-
-cdef inline void root_small(double* restrict out, Py_ssize_t n, double p) noexcept nogil:
-    cdef Py_ssize_t j
-    if p == 2:
-        for j in range(n):
-            out[j] = sqrt(out[j])
-    elif p == 3:
-        for j in range(n):
-            out[j] = root(out[j], 3)
-    elif p == 4:
-        for j in range(n):
-            out[j] = sqrt(sqrt(out[j]))
 
 
 cdef void finish_any(double* restrict out, const double* m, const double* d, const double* s, const double* t,
