@@ -17,6 +17,8 @@ from cypool.plan import TYPES, Axis, Kept, Plan, even, merge_lanes, sort_axes
 
 SUM, CHOOSE, SCATTER, TAKE, PUT = range(5)
 
+APART = 25
+"""Cells of a window from which on its index is followed, if no other window has them."""
 TERMS = 64
 """Cells of a window up to which every window is compared with every tap; indices into larger ones are followed."""
 BOX = 4096
@@ -74,6 +76,22 @@ def follows(found: Sequence[Window], flat: bool) -> bool:
     return bins or wide or prod(w.kernel for w in found) > TERMS or (flat and sum(steps) >= 2**30)
 
 
+def _apart(window: Window | Axis) -> bool:
+    """Whether no cell is under two windows."""
+    if window.bins is not None:
+        return bool((window.bins[1:, 0] >= window.bins[:-1, 1]).all())
+    return window.count == 1 or (window.kernel - 1) * window.dilation < window.stride
+
+
+def alone(found: Sequence[Window], strides: Sequence[int]) -> bool:
+    """Whether to put the gradient of each window where its index says, among zeros: they are large and apart.
+
+    Less large, where no blocks of cells would be made along the rows of the result.
+    """
+    rows = [w.stride for w in found if abs(strides[w.axis]) == 1]
+    return prod(w.kernel for w in found) >= (FEW + 1 if rows and rows[0] > FEW else APART) and all(map(_apart, found))
+
+
 def plan(
     found: Sequence[Window],
     shape: Sequence[int],
@@ -100,7 +118,7 @@ def plan(
     blocks = _blocks(axes, tiled, lanes, request)
     straight = blocks and _straight(axes, lanes, outer, request)
     room = STRAIGHT if straight else BOX
-    tiles, lanes_tile = _grow(axes, tiled, lanes.size, request.mode, room)
+    tiles, lanes_tile = _grow(axes, tiled, lanes.size, request.mode, room, request.anywhere)
     one = lanes_tile * prod(n if request.mode >= SCATTER else n + t.halo() for n, t in zip(tiles, tiled, strict=True))
     # Sums over indices that are followed are made for one plane at a time.
     planes_tile = 1 if request.mode >= SCATTER else max(1, min(planes, room // one))
@@ -180,11 +198,13 @@ def _straight(axes: list[Axis], lanes: Kept, outer: list[Kept], request: Request
     return side[1] == side[2] == 1 and all(of[1] == of[2] for n, of in steps if n > 1)
 
 
-def _grow(axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int, room: int) -> tuple[list[int], int]:
+def _grow(
+    axes: list[Axis], tiled: list[_Tiled], lanes: int, mode: int, room: int, anywhere: bool
+) -> tuple[list[int], int]:
     """Return the sides of a tile and its lanes: doubled where its halo weighs most, the last axis first."""
-    if mode == PUT:
+    if mode == PUT and (anywhere or not all(_apart(a) for a in axes)):
         return [t.length for t in tiled], min(lanes, ROW)
-    if mode == TAKE:
+    if mode >= TAKE:
         return [even(t.length, max(1, ROW // lanes)) for t in tiled], min(lanes, ROW)
     halos = [a.extent + a.stride if mode == SCATTER else t.halo() for a, t in zip(axes, tiled, strict=True)]
     least = prod(1 if mode == SCATTER else h + 1 for h in halos)

@@ -10,7 +10,7 @@ import numpy as np
 from cypool import arrays, calls, dispatch, dtypes, threads
 from cypool import gaps as absent
 from cypool.geometry import Window, integer, pooled_shape, sequence, windows
-from cypool.gradient_plan import CHOOSE, PUT, SCATTER, SUM, TAKE, Request, follows, plan
+from cypool.gradient_plan import CHOOSE, PUT, SCATTER, SUM, TAKE, Request, alone, follows, plan
 from cypool.plan import SUM as POOL_SUM
 from cypool.plan import TYPES
 
@@ -335,26 +335,26 @@ def call(
     key = name, source.shape, source.strides, source.dtype, source.flags.fnc, layout, shape
     arguments = *calls.hashable(window), *options
     try:
-        plan_, found = _prepare(*key, None, *arguments)
+        plan_, found, zeroed = _prepare(*key, None, *arguments)
     except TypeError:
         # An argument that cannot be hashed, or of a wrong type: its own check says so.
-        plan_, found = _prepare.__wrapped__(*key, None, *arguments)
+        plan_, found, zeroed = _prepare.__wrapped__(*key, None, *arguments)
     x = None
     if out is not None:
         x, strides = calls.output(out, plan_, source)
         if any(a is not None and np.may_share_memory(out, a) for a in (z, where)):
             x = None
         elif strides is not None:
-            plan_, _ = _prepare(*key, strides, *arguments)
+            plan_, _, _ = _prepare(*key, strides, *arguments)
     if x is None:
-        x = arrays.empty(plan_.shape, plan_.dtype, plan_.order, np.zeros if name == "put" else np.empty)
+        x = arrays.empty(plan_.shape, plan_.dtype, plan_.order, np.zeros if zeroed else np.empty)
     if not plan_.empty:
         flat_z = _NO_INDICES if z is None else arrays.bytes_of(z)
         data = arrays.bytes_of(x), arrays.bytes_of(source), flat_z, plan_.table, plan_.divisor
         count = 1 if limit == 1 or plan_.serial else limit
         # Wrong indices must not show in an `out`; a new array nobody sees.
         good = z is None or x is not out or _run(data, count, dry=True)
-        if good and x is out and name == "put":
+        if good and x is out and zeroed:
             x[...] = np.zeros((), x.dtype)
         if not (good and _run(data, count, dry=False)):
             assert z is not None
@@ -390,8 +390,11 @@ def _prepare(
     axis: Any,
     ceil_mode: Any,
     *average: Any,
-) -> tuple[calls.Call, tuple[Window, ...]]:
-    """Check the arguments and plan the call; `out_strides` are those of an `out` to write into, if there is one."""
+) -> tuple[calls.Call, tuple[Window, ...], bool]:
+    """Check the arguments and plan the call; `out_strides` are those of an `out` to write into, if there is one.
+
+    The last result says whether that, or the new array, must be zeros before.
+    """
     if name != "grad":
         dtypes.kind_of(dtype)
         shape = source if shape is None else shape
@@ -432,21 +435,21 @@ def _prepare(
         elif divisor == 1:
             divisor = 0.0
     anywhere = flat and name in ("put", "gather")
-    mode = {"grad": SUM, "put": PUT}.get(name, TAKE)
-    if name == "grad" and indices is not None and not gaps:
-        mode = SCATTER if follows(found, flat) else CHOOSE
-    result = pooled if mode == TAKE else shape
+    result = pooled if name in ("take", "gather") else shape
     order = "F" if fortran else "C"
     if out_strides is None:
         x_strides: Sequence[int] = arrays.strides_of(result, order)
     else:
         x_strides = [s // dtype.itemsize for s in out_strides]
+    mode = {"grad": SUM, "put": PUT}.get(name, TAKE)
+    if name == "grad" and indices is not None and not gaps:
+        mode = PUT if alone(found, x_strides) else SCATTER if follows(found, flat) else CHOOSE
     g_strides = [s // dtype.itemsize for s in strides]
     table, work, empty = np.empty(0, np.int64), 0, prod(result) == 0
     if not empty:
         parts = 2 if dtype.kind == "c" else 1
         # What is taken or put has the bytes of a cell and no arithmetic.
-        cell = f"u{dtype.itemsize // parts}" if name != "grad" else dtypes.name_of(dtype)
+        cell = f"u{dtype.itemsize // parts}" if mode >= TAKE else dtypes.name_of(dtype)
         type_, lane, index = (TYPES.index(t) for t in (cell, _LANES.get(cell, cell), dtypes.name_of(z_dtype)))
         request = Request(mode, type_, lane, index, flat, counted, padded, gaps, least, anywhere)
         strides_of: list[Sequence[int]] = [x_strides, g_strides, z_strides]
@@ -457,7 +460,7 @@ def _prepare(
             starts = [2 * starts[0], 2 * starts[1], starts[2]]
             shape = *shape, 2
         table, work, _ = plan(found, shape, strides_of, starts, request)
-    return calls.Call(table, divisor, None, result, dtype, None, work < calls.SERIAL, order, empty), found
+    return calls.Call(table, divisor, None, result, dtype, None, work < calls.SERIAL, order, empty), found, mode == PUT
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
