@@ -180,6 +180,8 @@ def plan(
     axes = rows + ([across] if across else [])
     gaps = request.gaps
     far = prod(shape) * BYTES[request.x_type] > FAR
+    # A cascade keeps the sums of 1, 2, 4, ... batches of taps, which may be of one tap each, and the latest batch.
+    partials = prod(min(a.kernel, a.size) for a in rows).bit_length() + 2
     converts = request.divided or request.y_type != request.lane_type
     head = [
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
@@ -187,7 +189,7 @@ def plan(
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
         turned, request.means, request.power,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
-        tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, tiling.slab, sum(tiling.rings),
+        tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, partials, tiling.slab, sum(tiling.rings),
         tiling.tiles,
         across is not None, len(rows), len(outer),
     ]  # fmt: skip
@@ -271,6 +273,12 @@ def _continues(run: Axis, planes: Kept) -> bool:
         and run.cells(run.count) <= run.size  # else a stride of 0 would do
         and planes.strides == tuple(n * s for n, s in zip((step, run.count, run.count, step), run.strides, strict=True))
     )
+
+
+def _weight(width: int, request: Request) -> int:
+    """Return the bytes of scratch for each cell in it: with its code, with its flags and what they count to."""
+    counted = BYTES[request.gaps.count_type] + 6 if request.gaps else 0
+    return width * (1 + request.indices) + counted
 
 
 def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tuple[Axis | None, list[Axis]]:
@@ -507,7 +515,9 @@ def _block(
     lanes_tile = lanes
     row = 1
     if across:
-        windows.append(_columns(across, lanes))
+        if lanes >= WIDE and (request.gaps or request.x_type != request.lane_type):
+            lanes_tile = even(lanes, max(16, 2 * ROW // across.extent))
+        windows.append(_columns(across, lanes_tile))
         row = _pitch(across, windows[-1])
     elif turned:
         lanes_tile = even(lanes, 2 * WIDE)
@@ -522,10 +532,10 @@ def _block(
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
     # Cells that may be absent are looked at on their way into scratch.
-    if request.gaps or request.x_type != request.lane_type or (across and across.strides[0] != lanes):
+    if request.gaps or request.x_type != request.lane_type or (across and across.strides[0] != lanes_tile):
         box = _box(rows, windows, row)
         overlapping = any(a.kernel > a.stride for a in rows)
-        staged = 1 if (overlapping or picked) and box <= STREAM // width else 2
+        staged = 1 if (overlapping or picked) and box <= STREAM // _weight(width, request) else 2
         buffer = max(buffer, box if staged == 1 else windows[len(rows) - 1] * row)
     elif turned:
         staged, buffer = 1, max(buffer, _box(rows, windows, row))
@@ -580,27 +590,28 @@ def _stream(
     axes = [*others, across]
     windows = [1] * len(axes)
     buffers = 3 + max(p[0] for p in programs)
+    weight = _weight(width, request)
     if across.count == 1 and not others:
-        lanes_tile = min(lanes, max(lanes_tile, STREAM // width // (buffers + sum(rings)) - 32))
+        lanes_tile = min(lanes, max(lanes_tile, STREAM // weight // (buffers + sum(rings)) - 32))
 
     def cells() -> int:
         row = _pitch(across, windows[-1]) * lanes_tile
         return buffers * _box(others, windows, row) + sum(rings) * (prod(windows[:-1]) * row + 32)
 
-    if cells() * width > 4 * STREAM:
+    if cells() * weight > 4 * STREAM:
         return None
     open_axes = set(range(len(axes)))
     while open_axes:
         i = max(open_axes, key=lambda i: (axes[i].extent + 16) / (windows[i] * axes[i].stride))
         before = windows[i]
         windows[i] = min(2 * before, axes[i].count)
-        if windows[i] == before or cells() * width > STREAM:
+        if windows[i] == before or cells() * weight > STREAM:
             windows[i] = before
             open_axes.remove(i)
     windows = [even(a.count, w) for a, w in zip(axes, windows, strict=True)]
     planes_tile = 1
     if all(w == a.count for a, w in zip(axes, windows, strict=True)):
-        planes_tile = max(1, min(planes, STREAM // width // cells()))
+        planes_tile = max(1, min(planes, STREAM // weight // cells()))
     # Enough tiles for many threads, each long enough for its start, where windows are not complete, not to matter.
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True)) * -(-planes // planes_tile)
     parts = -(-TILES // (tiles * -(-lanes // lanes_tile)))

@@ -42,7 +42,7 @@ cdef enum:
     BATCH = 64          # taps merged by one call of `combine`
     CHAIN = 32          # cells of a bin merged by one: a sum of so many is rounded at most 10 times
     FEW_ROWS = 3        # of few lanes: not worth turning
-    LEVELS = 32         # of partial results in a cascade: 2**32 batches
+    LEVELS = 32         # of a ladder
     ALIGNMENT = 64      # bytes
     LONG_RUN = 256      # elements: rows as long as this are merged one by one
     WIDE_LANES = 8      # lanes as many as this need no splitting
@@ -65,7 +65,7 @@ cdef struct Tile:
     Py_ssize_t start, cells         # a row's first cell (padding, if negative), its cells up to a whole stride
     Py_ssize_t begin, stop          # the real ones among them, counted from start
     Py_ssize_t lane, lanes
-    Py_ssize_t padded_start, padded_cells   # the row whose padding stands in buffer 0
+    Py_ssize_t padded_start, padded_cells   # the row whose padding stands in buffer 0, and its lanes
     Py_ssize_t gap
     char* codes                     # of the cells picked: where that of an output's, or buffer 0's, first one is
     char* buffers
@@ -190,7 +190,7 @@ cdef int _tiles_with_gaps(const Job* job, const Job* counting, const uint8_t[::1
 cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     """Allocate the scratch of a thread and lay it out; return what to free in the end, or NULL."""
     cdef const Head* head = &job.head
-    cdef Py_ssize_t values = (head.buffers * head.buffer + head.slots + LEVELS * head.partial
+    cdef Py_ssize_t values = (head.buffers * head.buffer + head.slots + head.partials * head.partial
                               + head.ring * head.slab) * job.lane_bytes
     cdef Py_ssize_t codes = values if head.indices else 0
     cdef Py_ssize_t columns = job.across.tile if head.has_across else 1
@@ -205,7 +205,7 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     tile.buffers = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
     tile.slots = tile.buffers + head.buffers * head.buffer * job.lane_bytes
     tile.partial = tile.slots + head.slots * job.lane_bytes
-    tile.ring = tile.partial + LEVELS * head.partial * job.lane_bytes
+    tile.ring = tile.partial + head.partials * head.partial * job.lane_bytes
     tile.gap = codes
     tile.plane_x = <Py_ssize_t*>(tile.buffers + values + codes)
     tile.plane_to = tile.plane_x + planes
@@ -406,9 +406,9 @@ cdef void _pad(const Job* job, Tile* tile) noexcept nogil:
     """Fill buffer 0 with padding if rows have some. Rows overwrite real cells only: it lasts while they lie alike."""
     if tile.begin == 0 and tile.stop == tile.cells:
         tile.padded_cells = -1
-    elif tile.start != tile.padded_start or tile.cells != tile.padded_cells:
+    elif tile.start != tile.padded_start or tile.cells * tile.lanes != tile.padded_cells:
         job.steps.fill(tile.buffers, job.head.buffer, tile.gap, NULL)
-        tile.padded_start, tile.padded_cells = tile.start, tile.cells
+        tile.padded_start, tile.padded_cells = tile.start, tile.cells * tile.lanes
 
 
 cdef void _direct_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* out) noexcept nogil:
@@ -542,7 +542,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
         for p in range(plane, plane + planes):
             result = out + (tile.plane_to[p] + target) * job.lane_bytes
             if batch or total:
-                result = tile.partial + (LEVELS - 1) * head.partial * job.lane_bytes
+                result = tile.partial + (head.partials - 1) * head.partial * job.lane_bytes
             src = staged + base * job.lane_bytes
             src_step = step
             first = base + tile.plane_x[p]

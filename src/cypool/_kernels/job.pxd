@@ -69,7 +69,7 @@ cdef struct Head:
     Py_ssize_t runs, far, turned, means, power
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
-    Py_ssize_t buffer, buffers, slots, partial, slab, ring, n_tiles
+    Py_ssize_t buffer, buffers, slots, partial, partials, slab, ring, n_tiles
     Py_ssize_t has_across, n_rows, n_outer
 
 cdef struct Job:
