@@ -330,7 +330,7 @@ def _run(pooled: list[Axis], lanes: int, width: int, request: Request) -> Axis |
         strides = run.strides[0], *axis.strides[1:]
         run = Axis(axis.size * n, axis.kernel * n, axis.stride * n, 1, 0, 0, axis.count, strides)
     apart = run.bins is not None or run.count == 1 or run.stride >= run.kernel
-    fits = run.kernel <= RUN or (request.x_type == request.lane_type and run.strides[0] == 1)
+    fits = run.kernel <= RUN or not _converted(run, request)
     shortest = run.kernel if run.bins is None else int((run.bins[:, 1] - run.bins[:, 0]).min())
     return run if apart and fits and shortest * width >= 64 and run.cells(run.count) <= run.size else None
 
@@ -358,6 +358,12 @@ def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request)
     # Rows of blocks are merged faster: most of what they read they read once.
     short = last.count <= SHORT and last.size <= (2 * SHORT if last.extent > last.stride else SHORT - 1)
     return plain and few and (last.bins is not None or short)
+
+
+def _converted(run: Axis, request: Request) -> bool:
+    """Whether a window that is one run of memory goes through scratch."""
+    alike = request.x_type == request.lane_type or (request.power in (1, 2) and TYPES[request.x_type] == "f4")
+    return run.strides[0] != 1 or not alike
 
 
 class Tiling(NamedTuple):
@@ -487,7 +493,7 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     """Choose the tile for windows that are one run of memory each."""
     none = [0] * (len(rows) + 1)
     cells = across.stride if across.bins is None else across.kernel
-    staged = request.x_type != request.lane_type or across.strides[0] != 1
+    staged = _converted(across, request)
     # What is converted on the way is to stay in the first-level cache.
     columns = even(across.count, max(1, (RUN // 8 if staged else RUN) // cells))
     windows = [1] * len(rows) + [columns]

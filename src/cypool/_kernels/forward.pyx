@@ -10,8 +10,8 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
               memory, as whole planes are (runs.h);
     store     rows are divided (averages), converted and written.
 
-Many planes of short rows become lanes on their way into scratch, and their windows planes again (turn.h); means of small
-whole numbers go from the input to the output in registers (means.h).
+Many planes of short rows become lanes on their way into scratch, and their windows planes again (turn.h); means of
+small whole numbers go from the input to the output in registers (means.h).
 
 Large windows are streamed instead: a tile goes along the last row axis cell by cell. Each cell's slab is merged along
 all the other axes first and then kept in a ring, from which ladders of windows grow; so no window is longer than a few

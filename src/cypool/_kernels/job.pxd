@@ -9,7 +9,7 @@ from cypool._kernels.rows cimport Max, Min, Sum
 from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
 from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
 from cypool._kernels.rows cimport cypool_max_picks, cypool_min_picks, cypool_picks
-from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_runs, cypool_sum_runs
+from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_norm_runs, cypool_runs, cypool_sum_runs
 from cypool._kernels.rows cimport cypool_means, cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
@@ -141,6 +141,8 @@ cdef inline void choose_loops(Job* job) noexcept:
         picks[job.head.lane_type](job, NULL)
     else:
         values[job.head.lane_type](job, NULL)
+    if job.head.power and job.head.runs and not job.head.staged:
+        job.steps.runs = cypool_norm_runs[job.head.power]
     # Where nothing is converted, only the width of a type matters.
     if job.lane_bytes == 1:
         _copies(job, <uint8_t*>NULL)

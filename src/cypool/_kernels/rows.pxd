@@ -93,6 +93,7 @@ cdef extern from "runs.h" nogil:
     const cypool_runs* cypool_max_runs
     const cypool_runs* cypool_min_runs
     const cypool_runs* cypool_sum_runs
+    const cypool_runs* cypool_norm_runs     # of floats, in double; by power
 
 cdef extern from "picks.h" nogil:
     # One cell of each window of a row: where the first window has it, its code, and the windows that have it.

@@ -53,17 +53,20 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
     }
 #endif
 
+/* What is merged of the cells of S at p, in lanes of V. */
+#define CYPOOL_AS_IT_IS(V, p) (*(const V *)(p))
+
 /* `vectors` of eight in a tree, the last of them only its lanes in `keep`; the cells before those are in others. */
-#define CYPOOL_RUN_TREE(NAME, T, V, MERGE)                                                                            \
-    CYPOOL_INLINE V NAME##_load(const T *src, ptrdiff_t v, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,    \
+#define CYPOOL_RUN_TREE(NAME, S, LOAD, T, V, MERGE)                                                                   \
+    CYPOOL_INLINE V NAME##_load(const S *src, ptrdiff_t v, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,    \
                                 const T *nothing) {                                                                   \
         const ptrdiff_t lanes = CYPOOL_RUN / sizeof(T);                                                               \
         if (v + 1 == vectors && rest)                                                                                 \
-            return CYPOOL_SELECT(*(const CYPOOL_KEEP *)keep, *(const V *)(src + (v - 1) * lanes + rest),              \
+            return CYPOOL_SELECT(*(const CYPOOL_KEEP *)keep, LOAD(V, src + (v - 1) * lanes + rest),                   \
                                  *(const V *)nothing);                                                                \
-        return *(const V *)(src + v * lanes);                                                                         \
+        return LOAD(V, src + v * lanes);                                                                              \
     }                                                                                                                 \
-    CYPOOL_INLINE V NAME##_two(const T *src, ptrdiff_t v, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,     \
+    CYPOOL_INLINE V NAME##_two(const S *src, ptrdiff_t v, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,     \
                                const T *nothing) {                                                                    \
         V a = NAME##_load(src, v, vectors, rest, keep, nothing), b;                                                   \
         if (v + 1 >= vectors)                                                                                         \
@@ -71,7 +74,7 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
         b = NAME##_load(src, v + 1, vectors, rest, keep, nothing);                                                    \
         return MERGE(a, b);                                                                                           \
     }                                                                                                                 \
-    CYPOOL_INLINE V NAME##_four(const T *src, ptrdiff_t v, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,    \
+    CYPOOL_INLINE V NAME##_four(const S *src, ptrdiff_t v, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,    \
                                 const T *nothing) {                                                                   \
         V a = NAME##_two(src, v, vectors, rest, keep, nothing), b;                                                    \
         if (v + 2 >= vectors)                                                                                         \
@@ -79,7 +82,7 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
         b = NAME##_two(src, v + 2, vectors, rest, keep, nothing);                                                     \
         return MERGE(a, b);                                                                                           \
     }                                                                                                                 \
-    CYPOOL_INLINE V NAME##_eight(const T *src, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,                \
+    CYPOOL_INLINE V NAME##_eight(const S *src, ptrdiff_t vectors, ptrdiff_t rest, const uint8_t *keep,                \
                                  const T *nothing) {                                                                  \
         V a = NAME##_four(src, 0, vectors, rest, keep, nothing), b;                                                   \
         if (vectors <= 4)                                                                                             \
@@ -89,9 +92,9 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
     }
 
 /* out[j] = the merged src[j * step + t] for t < cells, of `vectors` vectors after the last eight, the last of `rest`. */
-#define CYPOOL_RUNS(NAME, T, V, N, MERGE, NOTHING)                                                                    \
-    CYPOOL_RUN_TREE(NAME, T, V, MERGE)                                                                                \
-    CYPOOL_INLINE void NAME##_all(T *out, const T *src, ptrdiff_t step, ptrdiff_t windows, ptrdiff_t eights,          \
+#define CYPOOL_RUNS(NAME, S, LOAD, T, V, N, MERGE, NOTHING)                                                           \
+    CYPOOL_RUN_TREE(NAME, S, LOAD, T, V, MERGE)                                                                       \
+    CYPOOL_INLINE void NAME##_all(T *out, const S *src, ptrdiff_t step, ptrdiff_t windows, ptrdiff_t eights,          \
                                   ptrdiff_t vectors, ptrdiff_t rest) {                                                \
         const ptrdiff_t lanes = CYPOOL_RUN / sizeof(T), pieces = CYPOOL_RUN / sizeof(V);                              \
         uint8_t keep[CYPOOL_RUN];                                                                                     \
@@ -135,7 +138,7 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
         const ptrdiff_t lanes = CYPOOL_RUN / sizeof(T), eights = cells / (8 * lanes), left = cells % (8 * lanes);     \
         const ptrdiff_t vectors = (left + lanes - 1) / lanes, rest = left % lanes;                                    \
         T *to = (T *)out;                                                                                             \
-        const T *from = (const T *)src;                                                                               \
+        const S *from = (const S *)src;                                                                               \
         switch (eights ? -1 : vectors) {                                                                              \
         case 1:                                                                                                       \
             NAME##_all(to, from, step, windows, 0, 1, rest);                                                          \
@@ -155,13 +158,13 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
     }
 
 #if CYPOOL_BYTES == 1
-#define CYPOOL_RUNS4(NAME, T, MERGE, NOTHING) CYPOOL_RUNS(NAME, T, T, 1, MERGE, NOTHING)
+#define CYPOOL_RUNS4(NAME, T, MERGE, NOTHING) CYPOOL_RUNS(NAME, T, CYPOOL_AS_IT_IS, T, T, 1, MERGE, NOTHING)
 #define CYPOOL_RUNS1 CYPOOL_RUNS4
 #define CYPOOL_RUNS2 CYPOOL_RUNS4
 #define CYPOOL_RUNS8 CYPOOL_RUNS4
 #else
 #define CYPOOL_RUNS_IN(NAME, T, N, MERGE, NOTHING)                                                                    \
-    CYPOOL_RUNS(NAME, T, CYPOOL_JOIN(T, CYPOOL_BYTES), N, MERGE, NOTHING)
+    CYPOOL_RUNS(NAME, T, CYPOOL_AS_IT_IS, T, CYPOOL_JOIN(T, CYPOOL_BYTES), N, MERGE, NOTHING)
 #if CYPOOL_BYTES == 64
 #define CYPOOL_RUNS1(NAME, T, MERGE, NOTHING) CYPOOL_RUNS_IN(NAME, T, 64, MERGE, NOTHING)
 #define CYPOOL_RUNS2(NAME, T, MERGE, NOTHING) CYPOOL_RUNS_IN(NAME, T, 32, MERGE, NOTHING)
@@ -201,6 +204,31 @@ CYPOOL_RUNS_FLOAT(8, double)
 CYPOOL_RUNS2(uint16_t_sum_runs, uint16_t, CYPOOL_SUM, 0)
 CYPOOL_RUNS4(int32_t_sum_runs, int32_t, CYPOOL_SUM, 0)
 CYPOOL_RUNS8(uint64_t_sum_runs, uint64_t, CYPOOL_SUM, 0)
+
+/* Sums of the sizes and of the squares of floats, in double: see powers.pxd. */
+#if CYPOOL_BYTES == 1
+#define CYPOOL_OF_FLOATS(V, p) ((V) * (p))
+#define CYPOOL_NORM_RUNS(NAME, LOAD) CYPOOL_RUNS(NAME, float, LOAD, double, double, 1, CYPOOL_SUM, -0.0)
+#else
+#if CYPOOL_BYTES == 64
+#define CYPOOL_DOUBLES 8
+#elif CYPOOL_BYTES == 32
+#define CYPOOL_DOUBLES 4
+#else
+#define CYPOOL_DOUBLES 2
+#endif
+#define CYPOOL_OF_FLOATS(V, p) __builtin_convertvector(*(const CYPOOL_JOIN(float, CYPOOL_HALF_BYTES) *)(p), V)
+#define CYPOOL_NORM_RUNS(NAME, LOAD)                                                                                  \
+    CYPOOL_RUNS(NAME, float, LOAD, double, CYPOOL_JOIN(double, CYPOOL_BYTES), CYPOOL_DOUBLES, CYPOOL_SUM, -0.0)
+#endif
+#define CYPOOL_SIZES(V, p)                                                                                            \
+    CYPOOL_SELECT(CYPOOL_OF_FLOATS(V, p) <= 0, 0 - CYPOOL_OF_FLOATS(V, p), CYPOOL_OF_FLOATS(V, p))
+#define CYPOOL_SQUARES(V, p) (CYPOOL_OF_FLOATS(V, p) * CYPOOL_OF_FLOATS(V, p))
+CYPOOL_NORM_RUNS(cypool_size_runs, CYPOOL_SIZES)
+CYPOOL_NORM_RUNS(cypool_square_runs, CYPOOL_SQUARES)
+
+/* By power. */
+static const cypool_runs cypool_norm_runs[] = {0, cypool_size_runs, cypool_square_runs};
 
 /* By type of lane. */
 static const cypool_runs cypool_max_runs[] = {
