@@ -248,6 +248,39 @@ def test_gradients(case, dtype, level):
     )
 
 
+@by_case([c for c in CASES if 0 < np.prod(c[0]) < 20000])
+@pytest.mark.parametrize("min_count", [0, 1, 3])
+def test_gradients_of_averages_of_the_cells_that_are_there(case, min_count, level):
+    shape, size, axis = case
+    rng = seed(name_of(case), min_count)
+    where = rng.random(shape) < 0.6
+    grad = finite(cypool.adaptive_avg_pool(where, size, axis=axis).shape, "float64")
+    for there in (where, where[:1], True):
+        options = {"axis": axis, "where": there, "min_count": min_count}
+        want = reference.adaptive_avg_pool_grad(grad, shape, size, **options)
+        got = cypool.adaptive_avg_pool_grad(grad, shape, size, **options)
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
+        assert_same(cypool.adaptive_avg_pool_grad(grad, shape, size, **options, num_threads=3), got)
+        assert not np.any(got[~np.broadcast_to(there, shape)])
+        out = np.full(shape, 7.0)
+        assert cypool.adaptive_avg_pool_grad(grad, shape, size, **options, out=out) is out
+        assert_same(out, got)
+    # The adjoint of the pool, whose windows without enough cells give 0.
+    x = finite(shape, "float64")
+    y = cypool.adaptive_avg_pool(x, size, axis=axis, where=where, min_count=max(1, min_count), fill_value=0.0)
+    got = cypool.adaptive_avg_pool_grad(grad, shape, size, axis=axis, where=where, min_count=max(1, min_count))
+    np.testing.assert_allclose(np.vdot(y, grad), np.vdot(x, got), rtol=1e-9, atol=1e-9)
+
+
+def test_gradients_into_what_says_which_cells_are_there():
+    out = np.array([1, 0, 1, 1, 1], np.uint8).view(np.bool_)
+    room = np.zeros(5)
+    where = room.view(np.bool_)[::8]
+    where[...] = out
+    want = cypool.adaptive_avg_pool_grad([2.0, 6.0, 8.0], (5,), 3, where=out)
+    assert_same(cypool.adaptive_avg_pool_grad([2.0, 6.0, 8.0], (5,), 3, where=where, out=room), want)
+
+
 @by_case(FEW)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_gradients_of_layouts(case, layout):

@@ -384,7 +384,8 @@ SIGNATURES = {
     "adaptive_min_pool": f"x, output_size, *, axis=None, return_indices=False, {GAPS}, out=None, num_threads=None",
     "adaptive_avg_pool": f"x, output_size, *, axis=None, dtype=None, {GAPS}, out=None, num_threads=None",
     "adaptive_max_pool_grad": "grad, indices, shape, output_size, *, axis=None, out=None, num_threads=None",
-    "adaptive_avg_pool_grad": "grad, shape, output_size, *, axis=None, out=None, num_threads=None",
+    "adaptive_avg_pool_grad": "grad, shape, output_size, *, axis=None, where=None, min_count=1, out=None, "
+    "num_threads=None",
     "global_max_pool": "x, *, axis=None, keepdims=True, return_indices=False",
     "global_avg_pool": "x, *, axis=None, keepdims=True",
     "global_lp_pool": "x, norm_type=2, *, axis=None, keepdims=True",

@@ -16,7 +16,8 @@ from shutil import which
 from .common import BY_NAME, CORE
 
 LEVELS = "baseline", "x86_64_v3"
-WORKLOADS = tuple(name for name in CORE if prod(BY_NAME[name].shape) <= 2**21)
+GRADIENTS = tuple(w.name for w in BY_NAME.values() if w.group in ("Indices", "Gradient") and prod(w.shape) <= 2**18)
+WORKLOADS = *(name for name in CORE if prod(BY_NAME[name].shape) <= 2**21), *GRADIENTS
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 CALLS = 100
 MOST = 2**22
@@ -24,11 +25,11 @@ MOST = 2**22
 
 PROGRAM = """
 import sys
-from benchmarks.calls import cypool, forward
+from benchmarks.calls import cypool, cypool_call
 from benchmarks.common import BY_NAME
 w = BY_NAME[sys.argv[1]]
 cypool.set_num_threads(1)
-call = forward(w, w.array)
+call = cypool_call(w, w.array)
 for _ in range(int(sys.argv[2])):
     call()
 """

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from cypool import gaps as absent
 from cypool import gradients
-from cypool.arrays import array
+from cypool.arrays import array, into
 from cypool.calls import hashable, pool
 from cypool.dtypes import kind_of
 from cypool.geometry import ADAPTIVE, SPREAD, Window, adaptive, flag, integer, pooled_shape, sequence
@@ -447,6 +448,8 @@ def adaptive_avg_pool_grad(
     output_size: Any,
     *,
     axis: Any = None,
+    where: Any = None,
+    min_count: int = 1,
     out: np.ndarray | None = None,
     num_threads: int | None = None,
 ) -> np.ndarray:
@@ -463,6 +466,8 @@ def adaptive_avg_pool_grad(
         The shape of the pool's input.
     output_size, axis
         Those of the pool; see `adaptive_max_pool`.
+    where, min_count
+        Those of the pool; see `avg_pool_grad`.
     out, num_threads
         As for `max_pool_grad`.
 
@@ -485,6 +490,8 @@ def adaptive_avg_pool_grad(
     >>> import cypool
     >>> cypool.adaptive_avg_pool_grad([2.0, 6.0, 8.0], (5,), 3)
     array([1., 3., 2., 6., 4.])
+    >>> cypool.adaptive_avg_pool_grad([2.0, 6.0, 8.0], (5,), 3, where=[True, False, True, True, True])
+    array([2., 0., 3., 7., 4.])
     """
     g = gradients.array_of("grad", grad)
     if kind_of(g.dtype) not in "fc":
@@ -500,13 +507,23 @@ def adaptive_avg_pool_grad(
         raise ValueError(f"grad must have the shape of the pool's result, {pooled_shape(sizes, found)}, got {g.shape}")
     if divisors is None:
         window = tuple([w.kernel for w in found]), tuple([w.stride for w in found]), 0, 1, axes, False
-        return gradients.call("grad", g, None, sizes, window, (None, None, 1), out, num_threads)
+        return gradients.shared(g, sizes, window, (None, None), where, min_count, out, num_threads)
+    gaps = absent.gaps(sizes, False, "propagate", where, min_count, None)
+    there = gaps.where
+    enough: Any = True
+    if gaps.layout is not None:
+        cells = there if there is not None else np.broadcast_to(True, sizes)
+        divisors = gradients.counts(cells, (output_size, ADAPTIVE, 0, 1, axis, False), num_threads)
+        enough = divisors >= max(gaps.least, 1)
     # Halves are divided and added up in float32.
-    shares = np.empty(g.shape, np.float32 if g.dtype.itemsize == 2 else g.dtype, "F" if g.flags.fnc else "C")
-    np.divide(g, divisors.astype(shares.real.dtype), out=shares)
-    cells = tuple([(sizes[w.axis], w.count) for w in found]), SPREAD, 0, 1, axes, False
-    y: np.ndarray = pool(SUM, shares, cells, (g.dtype,), ("propagate", None, 1, None), out, num_threads)
-    return y
+    shares = np.zeros(g.shape, np.float32 if g.dtype.itemsize == 2 else g.dtype, "F" if g.flags.fnc else "C")
+    np.divide(g, divisors.astype(shares.real.dtype), out=shares, where=enough)
+    spread = tuple([(sizes[w.axis], w.count) for w in found]), SPREAD, 0, 1, axes, False
+    held = None if out is not None and there is not None and np.may_share_memory(out, there) else out
+    y: np.ndarray = pool(SUM, shares, spread, (g.dtype,), ("propagate", None, 1, None), held, num_threads)
+    if there is not None:
+        absent.clear(y, there)
+    return y if held is out else into(out, y)
 
 
 @lru_cache(maxsize=256, typed=True)

@@ -258,7 +258,7 @@ def avg_pool_grad(
     """
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
     options = count_include_pad, divisor_override
-    return _shared(grad, shape, window, options, where, min_count, out, num_threads)
+    return shared(grad, shape, window, options, where, min_count, out, num_threads)
 
 
 def sum_pool_grad(
@@ -292,13 +292,13 @@ def sum_pool_grad(
     array([1., 3., 6., 4.])
     """
     window = kernel_size, stride, padding, dilation, axis, ceil_mode
-    return _shared(grad, shape, window, (None, 1), where, min_count, out, num_threads)
+    return shared(grad, shape, window, (None, 1), where, min_count, out, num_threads)
 
 
 # --- one call, from arguments to the kernel ---------------------------------------------------------------------
 
 
-def _shared(
+def shared(
     grad: Any, shape: Any, window: tuple[Any, ...], options: tuple[Any, ...], where: Any, min_count: Any,
     out: Any, num_threads: int | None,
 ) -> np.ndarray:  # fmt: skip
@@ -308,13 +308,18 @@ def _shared(
     shape = _shape(shape)
     gaps = absent.gaps(shape, False, "propagate", where, min_count, None)
     where = np.broadcast_to(True, shape) if gaps.where is None else gaps.where
-    found = windows(shape, *window)
+    cells = counts(where, window, num_threads)
+    return call("grad", grad, cells, shape, window, (*options, gaps.least), out, num_threads, where)
+
+
+def counts(where: np.ndarray, window: tuple[Any, ...], num_threads: int | None) -> np.ndarray:
+    """Return how many cells each window has of those that are there."""
+    found = windows(where.shape, *window)
     pooled = {w.axis for w in found}
     # Where an axis that is kept is all the same, it is counted once.
     once = tuple(slice(None if s or a in pooled else 1) for a, s in enumerate(where.strides))
     cells = calls.pool(POOL_SUM, where[once], window, (None,), ("propagate", None, 1, None), None, num_threads)
-    cells = np.broadcast_to(cells, pooled_shape(shape, found))
-    return call("grad", grad, cells, shape, window, (*options, gaps.least), out, num_threads, where)
+    return np.broadcast_to(cells, pooled_shape(where.shape, found))
 
 
 def call(

@@ -163,10 +163,10 @@ def plan(
     if request.means:
         request = request._replace(lane_type=request.x_type)
     width = BYTES[request.lane_type]
-    turned = lanes.size == 1 and _turned(pooled, outer, width, request)
-    if turned:
-        lanes = outer.pop()
     run = None if request.means else _run(pooled, lanes.size, width, request)
+    turned = lanes.size == 1 and (run is None or run.bins is not None) and _turned(pooled, outer, width, request)
+    if turned:
+        lanes, run = outer.pop(), None
     across, rows = (run, []) if run else _across(pooled, lanes.size, width, request)
     if run:
         across = _continued(run, outer)

@@ -286,11 +286,19 @@ def adaptive_max_pool_grad(grad, indices, shape, output_size, *, axis=None, out=
 adaptive_min_pool_grad = adaptive_max_pool_grad
 
 
-def adaptive_avg_pool_grad(grad, shape, output_size, *, axis=None, out=None, num_threads=None):
-    """``g[c] = sum(grad[o] / how many cells bin(o) has, for o if bin(o) holds c)``."""
+def adaptive_avg_pool_grad(grad, shape, output_size, *, axis=None, where=None, min_count=1, out=None,
+                           num_threads=None):  # fmt: skip
+    """``g[c] = sum(grad[o] / how many cells bin(o) has, for o if bin(o) holds c)``; `where` as in the pool."""
     plan = _Bins(shape, output_size, axis)
     grad = _matching(grad, "grad", plan.output_shape)
-    return _scatter(grad, plan, lambda kept, o, window, g: [(c, g / len(window.cells)) for c in window.cells], out)
+    valid = plan.pooled_last(_valid_cells(where, plan))
+
+    def share(kept, o, window, g):
+        is_valid = valid[kept].ravel()
+        cells = [c for c in window.cells if is_valid[c]]
+        return [(c, g / len(cells)) for c in cells] if len(cells) >= min_count else []
+
+    return _scatter(grad, plan, share, out)
 
 
 def max_pool_grad(grad, indices, shape, kernel_size, stride=None, padding=0, dilation=1, *, axis=None,
