@@ -221,9 +221,9 @@ def picture(about: Row, rows: list[Row], path: Path) -> None:
     for panel in (left, right):
         panel.grid(axis="y", lw=0.3)
     right.legend(fontsize=7)
-    fig.suptitle(f"cypool {about['versions'].get('cypool', '')}, {about['date']}, {about['cpu']}", fontsize=9)
+    left.set_title(f"cypool {about['versions'].get('cypool', '')}, {about['date']}, {about['cpu']}", fontsize=9)
     fig.tight_layout()
-    fig.savefig(path, dpi=110)
+    fig.savefig(path, dpi=110, bbox_inches="tight")
 
 
 def write(about: Row, rows: list[Row], folder: Path) -> None:
