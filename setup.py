@@ -4,7 +4,7 @@ Every kernel source is compiled once per instruction-set level, as module ``cypo
 what the project is called and needs is in pyproject.toml. Five environment variables change a build, and each
 combination of them has its own folder under ``build/``, so that no build picks up another's objects:
 
-CYPOOL_CHECKED=1   bounds and initialisation checks in the kernels, and the C macro CYPOOL_CHECKED
+CYPOOL_CHECKED=1   the C macro of this name: kernels check every address in an array before they go there
 CYPOOL_WERROR=1    a Cython warning, a Cython performance hint or a C warning stops the build
 CYPOOL_OPENMP=0    leave OpenMP out; =1: stop if the compiler has none; unset: use it if the compiler has it
 CYPOOL_LINES=1     keep debug information and symbols, with .pyx line numbers, for perf, gdb and valgrind
@@ -44,8 +44,6 @@ BUILD = "build/" + ("-".join(SET) or "default")
 
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": CHECKED,
-    "initializedcheck": CHECKED,
     "wraparound": False,
     "cdivision": True,
     "freethreading_compatible": True,
@@ -69,17 +67,14 @@ OPENMP = {
 }
 PROBE = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
 
-# The memoryview machinery, compiled once instead of once per module: a third of the C and of the build time.
-UTILITY = "cypool._cyutility"
-
 
 def extensions():
     """Every module of the package, still as Cython source, with the level it is compiled for."""
     macros = [("CYPOOL_CHECKED", "1")] if CHECKED else []
     headers = glob("src/cypool/_kernels/*.h")
     cpu = [*macros, ("CYPOOL_X86_LEVELS", "1")] if X86 else macros
-    yield "baseline", Extension(UTILITY, ["_cyutility.c"])
     yield "baseline", Extension("cypool._cpu", ["src/cypool/_cpu.pyx"], define_macros=cpu)
+    yield "baseline", Extension("cypool._shortcut", ["src/cypool/_shortcut.pyx"], define_macros=macros, depends=headers)
     for level in (LEVELS if X86 else ["baseline"]) if not ONLY else [ONLY]:
         for stem in KERNELS:
             # The C is that of a module called by the stem: only its entry point is renamed for the level.
@@ -131,9 +126,10 @@ class Build(build_ext):
                     include_path=["src"],
                     build_dir=str(Path(self.build_temp, "cython")),
                     compiler_directives=DIRECTIVES,
-                    shared_utility_qualified_name=UTILITY,
                     emit_linenums=LINES,
                     force=self.force or WERROR,
+                    # What other processes say is not heard here.
+                    nthreads=0 if WERROR else min(self.parallel, len(modules)),
                 )
             finally:
                 print(said.getvalue(), file=sys.__stderr__, end="")

@@ -19,11 +19,13 @@ def level(request, monkeypatch):
 @pytest.fixture
 def eager_threads(monkeypatch):
     """Let the smallest call use all its threads; a call is planned once, so plans from before are forgotten."""
+    calls.pool.forget()
     calls.prepare.cache_clear()
     gradients._prepare.cache_clear()
     window_calls._prepare.cache_clear()
     monkeypatch.setattr(calls, "SERIAL", 0)
     yield
+    calls.pool.forget()
     calls.prepare.cache_clear()
     gradients._prepare.cache_clear()
     window_calls._prepare.cache_clear()

@@ -672,8 +672,56 @@ def test_out_over_the_input(name, overlap, level):
     for size, n in itertools.product((12, 150), (1, 2)):
         x, out = OVERLAPS[overlap](finite((size, size), "float32"))
         want = pool(x.copy(), 3, 1, 1)
+        pool(x, 3, 1, 1)  # so that the call is known
         assert pool(x, 3, 1, 1, out=out, num_threads=n) is out
         assert_same(out, want)
+
+
+# ------------------------------------------------------------------------------------------- known calls
+
+VIEWS = {
+    "as it is": lambda x: x,
+    "transposed": lambda x: x.T,
+    "backwards": lambda x: x[::-1, :, ::-1],
+    "every other": lambda x: x[:, ::2],
+    "one for all": lambda x: np.broadcast_to(x[:1], x.shape),
+    "none": lambda x: x[:0],
+    "bytes swapped": lambda x: x.astype(">f4"),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("max_pool", {}),
+        ("max_pool", {"return_indices": True}),
+        ("min_pool", {"return_indices": "window"}),
+        ("avg_pool", {"divisor_override": 3}),
+        ("avg_pool", {"count_include_pad": False, "dtype": "float64"}),
+        ("sum_pool", {"dtype": np.complex64}),
+        ("sum_pool", {"nan_policy": "omit"}),
+    ],
+    ids=str,
+)
+def test_a_known_call_does_what_the_first_did(view, name, options):
+    x = VIEWS[view](finite((6, 14, 9), "float32"))
+    pool = functools.partial(getattr(cypool, name), **options)
+    for window in ((3, 2, 1), ([2, 3], 2, [(0, 1), [1, 0]]), ((2, 2), None, "same"), (2, 1, 0, 1)):
+        window = {"axis": (1, 2), **dict(zip(("kernel_size", "stride", "padding", "dilation"), window, strict=False))}
+        first = pool(x, **window)
+        y = first[0] if isinstance(first, tuple) else first
+        for out in (None, np.empty_like(y), np.empty(y.shape[::-1], y.dtype).T):
+            again = pool(x, **window, out=out)
+            for a, b in zip(again, first, strict=True) if isinstance(first, tuple) else [(again, first)]:
+                assert_same(a, b)
+            assert out is None or out is (again[0] if isinstance(again, tuple) else again)
+
+
+def test_known_calls_are_bounded():
+    for n in range(1, 3000):
+        cypool.max_pool(np.zeros(n, np.int8), 1)
+    assert 0 < len(calls.pool) <= 1024
 
 
 # ------------------------------------------------------------------------------------------------ inputs

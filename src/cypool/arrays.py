@@ -1,10 +1,9 @@
-"""What arrays a call takes and makes, and how a kernel sees them: as flat memory, a first element and strides."""
+"""What arrays a call takes and makes, and how a kernel sees them: as memory, a first element and strides."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 BYTE = np.dtype(np.uint8)
 
@@ -65,12 +64,3 @@ def empty(shape: tuple[int, ...], dtype: np.dtype, order: Any, make: Any = np.em
         return make(shape, dtype, order)  # type: ignore[no-any-return]
     except ValueError as error:
         raise MemoryError(f"no array can have the result's shape {shape} and dtype {dtype}: {error}") from None
-
-
-def bytes_of(array: np.ndarray) -> np.ndarray:
-    """Return the memory from an array's lowest element to its highest as a flat array of bytes."""
-    if array.flags.forc:
-        return array.ravel("K").view(BYTE)
-    corner = array[tuple(slice(-1, None) if s < 0 else slice(1) for s in array.strides)]
-    span = 1 + sum((n - 1) * abs(s) for n, s in zip(array.shape, array.strides, strict=True)) // array.itemsize
-    return as_strided(corner, (span,), (array.itemsize,)).view(BYTE)

@@ -151,7 +151,8 @@ def plan(
     for size, of in outer:
         table += [size, *of]
     return Plan(
-        np.array(table + bins, np.int64), prod(shape) + prod(w.count for w in found) * prod(k.size for k in kept)
+        np.array(table + bins, np.int64).tobytes(),
+        prod(shape) + prod(w.count for w in found) * prod(k.size for k in kept),
     )
 
 

@@ -14,7 +14,6 @@ from cypool.gradient_plan import CHOOSE, PUT, SCATTER, SUM, TAKE, Request, alone
 from cypool.plan import SUM as POOL_SUM
 from cypool.plan import TYPES
 
-_NO_INDICES = np.empty(0, np.uint8)
 _LANES = {"f2": "f4", "bfloat16": "f4", "f4": "f4", "f8": "f8"}
 """What a gradient may be made of, and what it is added up in."""
 
@@ -354,8 +353,7 @@ def call(
     if x is None:
         x = arrays.empty(plan_.shape, plan_.dtype, plan_.order, np.zeros if zeroed else np.empty)
     if not plan_.empty:
-        flat_z = _NO_INDICES if z is None else arrays.bytes_of(z)
-        data = arrays.bytes_of(x), arrays.bytes_of(source), flat_z, plan_.table, plan_.divisor
+        data = x, source, z, plan_.table, plan_.divisor
         count = 1 if limit == 1 or plan_.serial else limit
         # Wrong indices must not show in an `out`; a new array nobody sees.
         good = z is None or x is not out or _run(data, count, dry=True)
@@ -450,7 +448,7 @@ def _prepare(
     if name == "grad" and indices is not None and not gaps:
         mode = PUT if alone(found, x_strides) else SCATTER if follows(found, flat) else CHOOSE
     g_strides = [s // dtype.itemsize for s in strides]
-    table, work, empty = np.empty(0, np.int64), 0, prod(result) == 0
+    table, work, empty = b"", 0, prod(result) == 0
     if not empty:
         parts = 2 if dtype.kind == "c" else 1
         # What is taken or put has the bytes of a cell and no arithmetic.

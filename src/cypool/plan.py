@@ -137,13 +137,13 @@ class Gaps(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A kernel's table, and what is in it.
+    """A kernel's table, of int64, and what is in it.
 
     `work` is the cells read and written, to choose the number of threads by; `halo` how often a cell is read where
     windows are streamed, and 0 where they are not.
     """
 
-    table: np.ndarray
+    table: bytes
     work: int
     halo: float = 0.0
 
@@ -210,7 +210,7 @@ def plan(
     halo = 0.0
     if tiling.streamed:
         halo = prod(a.cells(w) / (w * a.stride) for a, w in zip(axes, tiling.windows, strict=True) if a is not rows[-1])
-    return Plan(np.array(table + lasts, np.int64), work, halo)
+    return Plan(np.array(table + lasts, np.int64).tobytes(), work, halo)
 
 
 def sort_axes(

@@ -159,8 +159,7 @@ def _call(
     if call.empty:
         y[...] = 0  # weights that an empty batch shares
     else:
-        data = [None if a is None else arrays.bytes_of(a) for a in inputs]
-        data[OUT] = arrays.bytes_of(y)
+        data = [*inputs[:OUT], y, *inputs[OUT + 1 :]]
         if count == 1 or call.serial:
             kernel(*data, call.table, formula.p, 1)
         else:
@@ -200,7 +199,7 @@ def _prepare(
     if summed:
         bytes_per_step = tuple([0 if s else n for n, s in zip(bytes_per_step, summed, strict=True)])
     empty = prod(y_shape) == 0 or prod(shape) == 0
-    table, work = np.empty(0, np.int64), 0
+    table, work = b"", 0
     if not empty:
         strides, starts, types = [], [], []
         for i in ARRAYS:

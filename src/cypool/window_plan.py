@@ -92,7 +92,7 @@ def plan(
         table += [size, *of]
     taps = prod(min(w.kernel, w.size) for w in found)
     work = prod(shape) + prod(w.count for w in found) * prod(k.size for k in kept) * taps
-    return Plan(np.array(table, np.int64), work)
+    return Plan(np.array(table, np.int64).tobytes(), work)
 
 
 def _summed(kept: Kept, request: Request) -> bool:

@@ -29,7 +29,8 @@ from cypool._kernels.shares cimport along, among, in_range, interleave, load_cod
 from cypool._kernels.shares cimport put, scatter, store_sums, take, weigh
 from cypool._kernels.shares cimport interleave_f, load_codes_f, load_shares_f, repeat_f, scatter_f
 from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
-from cypool._kernels.walk cimport address, advance, ceil, floor
+from cypool._kernels.memory cimport Memory, address, memory_of, table_of
+from cypool._kernels.walk cimport advance, ceil, floor
 from cypool._types cimport BRAIN, F4, F8, HALF
 from cypool._types cimport bits_t, brain_t, code_t, half_t, real_t, share_t
 
@@ -160,18 +161,20 @@ cdef struct Tile:
     double* inside              # of those inside
 
 
-def gradient(uint8_t[::1] x not None, const uint8_t[::1] g not None, const uint8_t[::1] z,
-             const Py_ssize_t[::1] plan not None, double divisor, int threads, bint dry):
-    """Fill `x` with what `g` and the indices `z` hand to its cells, as `plan` lays it out; all arrays as bytes.
+def gradient(result not None, source not None, indices, bytes plan not None, double divisor, int threads, bint dry):
+    """Fill `result` with what `source` and `indices` hand to its cells, as `plan` lays it out: below x, g and z.
 
-    For a plan of TAKE, fill `x` with the cells of `g` at `z`; for PUT, write those of `g` into `x` at `z`. Returns
-    whether all indices named a cell that they may name; if not, `x` may hold anything. With `dry`, only looks at the
+    For a plan of TAKE, fill x with the cells of g at z; for PUT, write those of g into x at z. Returns
+    whether all indices named a cell that they may name; if not, x may hold anything. With `dry`, only looks at the
     indices. Raises MemoryError if there is none for scratch.
     """
     cdef Job job
     cdef Py_ssize_t chunk, chunks
     cdef int failed = 0
-    _read(&job, &plan[0], divisor)
+    cdef Memory x = memory_of(result)
+    cdef Memory g = memory_of(source)
+    cdef Memory z = memory_of(indices)
+    _read(&job, table_of(plan), divisor)
     # More chunks than threads, so that a thread that is held up does not hold up the call.
     chunks = min(job.head.n_tiles, 1 if threads == 1 else 8 * threads)
     if chunks == 1:
@@ -188,7 +191,7 @@ def gradient(uint8_t[::1] x not None, const uint8_t[::1] g not None, const uint8
 
 # --- tiles ------------------------------------------------------------------------------------------------------
 
-cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z, Py_ssize_t first,
+cdef int _tiles(const Job* job, Memory x, Memory g, Memory z, Py_ssize_t first,
                 Py_ssize_t last, bint dry) noexcept nogil:
     """Do the tiles `first`..`last` - 1; returns the `Failure`s."""
     cdef Tile tile
@@ -200,9 +203,9 @@ cdef int _tiles(const Job* job, uint8_t[::1] x, const uint8_t[::1] g, const uint
         return NO_MEMORY
     if head.straight:
         # Each call looks at its part of all codes, whatever windows they are of.
-        begin = z.shape[0] * first // head.n_tiles
-        number = z.shape[0] * last // head.n_tiles - begin
-        if not in_range(&z[begin], number, <uint8_t>head.most):
+        begin = z.size * first // head.n_tiles
+        number = z.size * last // head.n_tiles - begin
+        if not in_range(<const uint8_t*>z.data + begin, number, <uint8_t>head.most):
             failed = WRONG_INDEX
     for number in range(first, last):
         _place(job, &tile, number)
@@ -264,15 +267,15 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     return scratch
 
 
-cdef void _point(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[::1] z) noexcept nogil:
+cdef void _point(const Job* job, Tile* tile, Memory g, Memory z) noexcept nogil:
     """Say where the shares and codes of windows stand: in the arrays or in scratch."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t a, p
     cdef Py_ssize_t start = 0
     if head.straight:
-        tile.source = tile.begin = <const char*>&g[0]
-        tile.end = tile.begin + g.shape[0]
-        tile.names = &z[0] + head.starts[<int>INDICES] - head.starts[<int>SOURCE]
+        tile.source = tile.begin = g.data
+        tile.end = tile.begin + g.size
+        tile.names = <const uint8_t*>z.data + head.starts[<int>INDICES] - head.starts[<int>SOURCE]
     else:
         for a in range(head.n_axes):
             start -= (tile.first[a] + job.axes[a].first) * tile.pitch[a]
@@ -339,7 +342,7 @@ cdef Py_ssize_t _plane(const Job* job, Array array, Py_ssize_t plane, Py_ssize_t
 
 # --- stage ------------------------------------------------------------------------------------------------------
 
-cdef int _stage(const Job* job, Tile* tile, const uint8_t[::1] g, const uint8_t[::1] z, bint dry) noexcept nogil:
+cdef int _stage(const Job* job, Tile* tile, Memory g, Memory z, bint dry) noexcept nogil:
     """Copy the windows that touch the tile into the box; returns WRONG_INDEX if one of their indices is.
 
     With `dry`, only the indices are copied.
@@ -491,7 +494,7 @@ cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py
 
 # --- blocks of cells --------------------------------------------------------------------------------------------
 
-cdef void _blocks(const Job* job, Tile* tile, uint8_t[::1] x) noexcept nogil:
+cdef void _blocks(const Job* job, Tile* tile, Memory x) noexcept nogil:
     """Make the cells of a tile of the shares that they get, or of those whose codes name them."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t zero[MAX_AXES]
@@ -569,7 +572,7 @@ cdef uint64_t _inside(const Job* job, const Axis* axis, Py_ssize_t window) noexc
 
 
 cdef void _runs_of_blocks(const Job* job, Tile* tile, Py_ssize_t walked, Py_ssize_t inside,
-                          uint8_t[::1] x) noexcept nogil:
+                          Memory x) noexcept nogil:
     """Go through the blocks of cells that are made at once, in runs along an axis that lie under the same windows."""
     cdef const Axis* axis
     cdef Py_ssize_t zero[MAX_AXES]
@@ -608,7 +611,7 @@ cdef void _runs_of_blocks(const Job* job, Tile* tile, Py_ssize_t walked, Py_ssiz
 
 
 cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t rows, Py_ssize_t walked,
-                         Py_ssize_t inside, uint8_t[::1] x) noexcept nogil:
+                         Py_ssize_t inside, Memory x) noexcept nogil:
     """Make `rows` blocks of cells that follow each other and lie under the same windows, in each of the planes."""
     cdef const Head* head = &job.head
     cdef const Axis* axis
@@ -749,7 +752,7 @@ cdef Reach _reach(const Axis* axis, Py_ssize_t phase, Py_ssize_t pitch) noexcept
     return reach
 
 
-cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, uint8_t[::1] x) noexcept nogil:
+cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, Memory x) noexcept nogil:
     """Make all phases of axis `a` and those after it, for the phases at hand of those before; `src`: their sums."""
     cdef const Axis* axis = &job.axes[a]
     cdef Py_ssize_t first = tile.phase_first if a == 0 else 0
@@ -779,7 +782,7 @@ cdef inline bint _spreads(const Job* job) noexcept nogil:
             and job.head.lanes == 1 and axis.strides[<int>OUT] == 1 and axis.last - axis.first < DIRECT)
 
 
-cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcept nogil:
+cdef void _spread(const Job* job, Tile* tile, char* src, Memory x) noexcept nogil:
     """Make the phases along the rows, for the phases at hand of the axes before, straight in the result."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t last = head.n_axes - 1
@@ -820,7 +823,7 @@ cdef void _spread(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcep
                 break
 
 
-cdef void _interleaved(const Job* job, Tile* tile, char* src, uint8_t[::1] x) noexcept nogil:
+cdef void _interleaved(const Job* job, Tile* tile, char* src, Memory x) noexcept nogil:
     """Make the few phases along the rows and write them together."""
     cdef const Axis* axis = &job.axes[job.head.n_axes - 1]
     cdef char* phases[FEW]
@@ -832,7 +835,7 @@ cdef void _interleaved(const Job* job, Tile* tile, char* src, uint8_t[::1] x) no
     _store(job, tile, phases, 0, 0, x)
 
 
-cdef void _repeated(const Job* job, Tile* tile, char* src, uint8_t[::1] x, Py_ssize_t first,
+cdef void _repeated(const Job* job, Tile* tile, char* src, Memory x, Py_ssize_t first,
                     Py_ssize_t last) noexcept nogil:
     """Make the phases along the rows one by one; those that are the same are written together."""
     cdef Py_ssize_t a = job.head.n_axes - 1
@@ -968,7 +971,7 @@ cdef inline void _to_row(const Job* job, const Tile* tile, const Py_ssize_t* ind
 
 
 cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py_ssize_t end,
-                 uint8_t[::1] x) noexcept nogil:
+                 Memory x) noexcept nogil:
     """Write rows: the phases interleaved, or, with an `end`, one of them into the phases `first`..`end` - 1."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t last = head.n_axes - 1
@@ -1006,7 +1009,7 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
 
 # --- cells one by one -------------------------------------------------------------------------------------------
 
-cdef int _visit(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z,
+cdef int _visit(const Job* job, Tile* tile, Memory x, Memory g, Memory z,
                 bint dry) noexcept nogil:
     """Follow the indices of the windows of a tile, or (SCATTER) of those that touch it, in row-major order."""
     cdef const Head* head = &job.head
@@ -1045,7 +1048,7 @@ cdef int _visit(const Job* job, Tile* tile, uint8_t[::1] x, const uint8_t[::1] g
 
 
 cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize_t* index, Py_ssize_t n,
-                    uint8_t[::1] x, const uint8_t[::1] g, const uint8_t[::1] z, bint dry) noexcept nogil:
+                    Memory x, Memory g, Memory z, bint dry) noexcept nogil:
     """Follow the indices of `n` windows along the last axis."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t last = head.n_axes - 1
@@ -1072,10 +1075,10 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
     if head.mode == TAKE:
         job.steps.take(
             address(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
-            <const char*>&g[0], tile.places, n, tile.lanes)
+            g.data, tile.places, n, tile.lanes)
     elif head.mode == PUT:
         job.steps.put(
-            <char*>&x[0], tile.places,
+            x.data, tile.places,
             address(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
             n, tile.lanes)
     else:
@@ -1126,7 +1129,7 @@ cdef int _locate(const Job* job, Tile* tile, const Py_ssize_t* index, Py_ssize_t
     return 0
 
 
-cdef void _store_sums(const Job* job, Tile* tile, Py_ssize_t plane, uint8_t[::1] x) noexcept nogil:
+cdef void _store_sums(const Job* job, Tile* tile, Py_ssize_t plane, Memory x) noexcept nogil:
     """Write the tile's sums to the result."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t last = head.n_axes - 1

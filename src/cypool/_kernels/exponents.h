@@ -6,10 +6,7 @@
 #define CYPOOL_EXPONENTS_H
 
 #include <math.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 static inline double cypool_of_bits(uint64_t bits) {
     union {
@@ -67,19 +64,6 @@ static inline double cypool_log(double x) {
     r = x < INFINITY ? r : x;
     r = x > 0.0 ? r : (double)NAN;
     return x == 0.0 ? -INFINITY : r;
-}
-
-/* Where element `first` of `size` bytes is; the checked build looks at `last` as well. */
-static inline char *cypool_at(char *data, ptrdiff_t bytes, ptrdiff_t first, ptrdiff_t last, ptrdiff_t size) {
-#ifdef CYPOOL_CHECKED
-    if (first < 0 || last < 0 || (first + 1) * size > bytes || (last + 1) * size > bytes) {
-        fprintf(stderr, "cypool: elements %td to %td of %td bytes are outside of %td bytes\n", first, last, size, bytes);
-        abort();
-    }
-#else
-    (void)bytes, (void)last;
-#endif
-    return data + first * size;
 }
 
 #endif

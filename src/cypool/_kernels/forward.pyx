@@ -36,9 +36,10 @@ from libc.string cimport memset
 
 from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport bytes_of, choose_loops, read_plan
+from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport powers, roots
 from cypool._kernels.rows cimport FAR, cypool_fetch_row, cypool_tap, cypool_windows, flags_of, paired
-from cypool._kernels.walk cimport address, advance
+from cypool._kernels.walk cimport advance
 
 cdef enum:
     MAX_AXES = 64
@@ -90,16 +91,18 @@ cdef struct Tile:
     double* divisors                # and what their sums are divided by
 
 
-def pool(const uint8_t[::1] x not None, uint8_t[::1] y not None, uint8_t[::1] z, const Py_ssize_t[::1] plan not None,
-         double divisor, int threads):
-    """Fill `y`, and `z` with the indices, with the pool of `x` as `plan` lays it out; all arrays as bytes.
+def pool(source not None, result not None, indices, bytes plan not None, double divisor, int threads):
+    """Fill `result`, and `indices`, with the pool of `source` as `plan` lays it out: below y, z and x.
 
     Raises MemoryError when there is no memory for scratch.
     """
     cdef Job job
     cdef Py_ssize_t chunk, chunks
     cdef int failed = 0
-    read_plan(&job, &plan[0], divisor)
+    cdef Memory x = memory_of(source)
+    cdef Memory y = memory_of(result)
+    cdef Memory z = memory_of(indices)
+    read_plan(&job, table_of(plan), divisor)
     # More chunks than threads, so that a thread that is held up does not hold up the call.
     chunks = min(job.head.n_tiles, 1 if threads == 1 else 8 * threads)
     if chunks == 1:
@@ -113,9 +116,8 @@ def pool(const uint8_t[::1] x not None, uint8_t[::1] y not None, uint8_t[::1] z,
         raise MemoryError("no memory for the scratch of a pool")
 
 
-def pool_with_gaps(const uint8_t[::1] x not None, uint8_t[::1] y not None, uint8_t[::1] z,
-                   const uint8_t[::1] mask not None, const uint8_t[::1] missing not None,
-                   const Py_ssize_t[::1] plan not None, double divisor, int threads):
+def pool_with_gaps(source not None, result not None, indices, mask not None, missing not None, bytes plan not None,
+                   double divisor, int threads):
     """As `pool`, where cells may be absent: those that are False in `mask`, or NaN, as the plan says.
 
     A window that has too few cells gets `missing`, two elements of the output, for lanes in turn.
@@ -123,9 +125,12 @@ def pool_with_gaps(const uint8_t[::1] x not None, uint8_t[::1] y not None, uint8
     cdef Job job, counting
     cdef Py_ssize_t chunk, chunks
     cdef int failed = 0
-    read_plan(&job, &plan[0], divisor)
-    job.mask = &mask[0]
-    job.missing = <const char*>&missing[0]
+    cdef Memory x = memory_of(source)
+    cdef Memory y = memory_of(result)
+    cdef Memory z = memory_of(indices)
+    read_plan(&job, table_of(plan), divisor)
+    job.mask = <const uint8_t*>memory_of(mask).data
+    job.missing = memory_of(missing).data
     counting = job
     counting.values = &job
     counting.head.op = SUM
@@ -144,7 +149,7 @@ def pool_with_gaps(const uint8_t[::1] x not None, uint8_t[::1] y not None, uint8
 
 # --- tiles ------------------------------------------------------------------------------------------------------
 
-cdef int _tiles(const Job* job, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::1] z, Py_ssize_t first,
+cdef int _tiles(const Job* job, Memory x, Memory y, Memory z, Py_ssize_t first,
                 Py_ssize_t last) noexcept nogil:
     """Pool the tiles `first`..`last` - 1; 1 when there was no memory."""
     cdef Tile tile
@@ -165,7 +170,7 @@ cdef int _tiles(const Job* job, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::
     return 0
 
 
-cdef int _tiles_with_gaps(const Job* job, const Job* counting, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::1] z,
+cdef int _tiles_with_gaps(const Job* job, const Job* counting, Memory x, Memory y, Memory z,
                           Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """As `_tiles`, where cells may be absent."""
     cdef Tile tile, counted
@@ -267,7 +272,7 @@ cdef void _columns(const Axis* axis, Tile* tile, Py_ssize_t column, Py_ssize_t c
     tile.by_count = -1
 
 
-cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, uint8_t[::1] z,
+cdef char* _merge(const Job* job, Tile* tile, Memory x, Memory y, Memory z,
                   Py_ssize_t* pitch) noexcept nogil:
     """Pool one tile, rows and across; return the block of its rows, `pitch` elements apart; NULL if they are stored."""
     cdef const Head* head = &job.head
@@ -287,8 +292,8 @@ cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1]
     if head.direct:
         if head.picked:
             # Each a byte, and each where its value is.
-            tile.codes = <char*>&z[0] + head.starts[<int>Z] - head.starts[<int>Y]
-        _direct_rows(job, tile, x, <char*>&y[0])
+            tile.codes = z.data + head.starts[<int>Z] - head.starts[<int>Y]
+        _direct_rows(job, tile, x, y.data)
         return NULL
     if head.runs:
         pitch[0] = tile.columns
@@ -306,7 +311,7 @@ cdef char* _merge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1]
     return block
 
 
-cdef void _merge_runs(const Job* job, Tile* tile, const uint8_t[::1] x) noexcept nogil:
+cdef void _merge_runs(const Job* job, Tile* tile, Memory x) noexcept nogil:
     """Merge windows that are one run of cells each, into rows of them in buffer 0."""
     cdef const Head* head = &job.head
     cdef const Axis* axis = job.across
@@ -414,7 +419,7 @@ cdef void _pad(const Job* job, Tile* tile) noexcept nogil:
         tile.padded_start, tile.padded_cells = tile.start, tile.cells * tile.lanes
 
 
-cdef void _direct_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* out) noexcept nogil:
+cdef void _direct_rows(const Job* job, Tile* tile, Memory x, char* out) noexcept nogil:
     """Merge each row of windows from all the rows of cells under it, all planes of the tile at once."""
     cdef Py_ssize_t strides[MAX_AXES]
     cdef char* staged = tile.buffers + job.head.buffer * job.lane_bytes
@@ -433,7 +438,7 @@ cdef void _direct_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* o
         _runs_of_rows(job, tile, x, NULL, source, strides, out, 0, tile.planes)
 
 
-cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* staged, Py_ssize_t source,
+cdef void _runs_of_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssize_t source,
                         const Py_ssize_t* strides, char* out, Py_ssize_t plane, Py_ssize_t planes) noexcept nogil:
     """Go through the rows of windows, in runs along the last row axis that have the same taps."""
     cdef const Head* head = &job.head
@@ -474,7 +479,7 @@ cdef void _runs_of_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* 
             return
 
 
-cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* staged, Py_ssize_t source,
+cdef void _merge_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssize_t source,
                       const Py_ssize_t* strides, const Py_ssize_t* index, const Py_ssize_t* low,
                       const Py_ssize_t* high, Py_ssize_t w, Py_ssize_t rows, char* out, Py_ssize_t target,
                       Py_ssize_t out_step, Py_ssize_t plane, Py_ssize_t planes) noexcept nogil:
@@ -567,7 +572,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* st
         _cascaded(job, tile, batch, out + (tile.plane_to[plane] + target) * job.lane_bytes, length)
 
 
-cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* staged, Py_ssize_t source,
+cdef void _pick_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssize_t source,
                      const Py_ssize_t* strides, const Py_ssize_t* index, const Py_ssize_t* low,
                      const Py_ssize_t* high, Py_ssize_t w, Py_ssize_t rows, char* out, Py_ssize_t target,
                      Py_ssize_t out_step, Py_ssize_t plane, Py_ssize_t planes) noexcept nogil:
@@ -605,7 +610,7 @@ cdef void _pick_rows(const Job* job, Tile* tile, const uint8_t[::1] x, char* sta
         offset += (high[a] - low[a] - 1) * job.rows[a].dilation * strides[a]
     windows.begin, windows.end = tile.buffers, tile.plane_x
     if head.staged == 0:
-        windows.begin, windows.end = &x[0], &x[0] + x.shape[0]
+        windows.begin, windows.end = x.data, x.data + x.size
     for p in range(plane, plane + planes):
         src = staged + base * job.lane_bytes
         if head.staged == 0:
@@ -670,7 +675,7 @@ cdef inline void _add_taps(const Job* job, Tile* tile, cypool_tap* taps, cypool_
         windows.n += 1
 
 
-cdef char* _stage_batch(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t source, Py_ssize_t step,
+cdef char* _stage_batch(const Job* job, Tile* tile, Memory x, Py_ssize_t source, Py_ssize_t step,
                         Py_ssize_t* taps, Py_ssize_t n, Py_ssize_t rows, const Py_ssize_t* marks,
                         Py_ssize_t mask) noexcept nogil:
     """Copy the rows under a batch of taps into buffer 1, tap after tap, and return it; `taps` become places in it."""
@@ -692,7 +697,7 @@ cdef char* _stage_batch(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssi
     return stage
 
 
-cdef inline void _load(const Job* job, Tile* tile, char* to, const uint8_t[::1] x, Py_ssize_t first, Py_ssize_t mask,
+cdef inline void _load(const Job* job, Tile* tile, char* to, Memory x, Py_ssize_t first, Py_ssize_t mask,
                        Py_ssize_t cells, Py_ssize_t step) noexcept nogil:
     """Copy a row of cells, `step` elements apart, into scratch."""
     cdef char* src = address(x, first, first + (cells - 1) * step + tile.lanes - 1, job.x_bytes)
@@ -768,7 +773,7 @@ cdef void _cascaded(const Job* job, Tile* tile, Py_ssize_t batches, char* out, P
     job.steps.combine(out, 0, rest, 0, &ZERO, &ZERO, 1, 1, length, tile.gap, tile.gap, False, NULL)
 
 
-cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t source, Py_ssize_t mask,
+cdef Py_ssize_t _stage(const Job* job, Tile* tile, Memory x, Py_ssize_t source, Py_ssize_t mask,
                        Py_ssize_t n_axes, char* box, Py_ssize_t width, Py_ssize_t indent,
                        Py_ssize_t* strides) noexcept nogil:
     """Copy the real cells under the first row axes of a plane into `box`: rows of `width` lanes, from `indent` on.
@@ -830,8 +835,8 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssiz
 
 # --- rows: large windows ----------------------------------------------------------------------------------------
 
-cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted, const uint8_t[::1] x,
-                  uint8_t[::1] y, uint8_t[::1] z) noexcept nogil:
+cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted, Memory x,
+                  Memory y, Memory z) noexcept nogil:
     """Pool one tile cell by cell along the last row axis; where cells may be absent, count them alongside."""
     cdef Py_ssize_t last = job.head.n_rows - 1
     cdef const Axis* run = &job.rows[last]
@@ -869,7 +874,7 @@ cdef Py_ssize_t _open_stream(const Job* job, Tile* tile) noexcept nogil:
     return _across_pitch(job, tile)
 
 
-cdef char* _next_of_stream(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, Py_ssize_t first,
+cdef char* _next_of_stream(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t first,
                            Py_ssize_t cell, Py_ssize_t pitch) noexcept nogil:
     """Take in the next cell; return the rows of the window that it completes, if there is one that is not stored."""
     cdef const Head* head = &job.head
@@ -918,7 +923,7 @@ cdef char* _next_of_stream(const Job* job, Tile* tile, const uint8_t[::1] x, uin
     return to if to == tile.buffers + head.buffer * bytes else NULL
 
 
-cdef char* _output_row(const Job* job, Tile* tile, uint8_t[::1] y, Py_ssize_t pitch) noexcept nogil:
+cdef char* _output_row(const Job* job, Tile* tile, Memory y, Py_ssize_t pitch) noexcept nogil:
     """Return where a slab of one row goes in the output, if it can be written there as it is; else NULL."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t y_step = job.across.strides[<int>Y]
@@ -929,7 +934,7 @@ cdef char* _output_row(const Job* job, Tile* tile, uint8_t[::1] y, Py_ssize_t pi
                 + tile.column * y_step + tile.lane * head.lane_strides[<int>Y], y_step)
 
 
-cdef void _slab(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t cell, char* out) noexcept nogil:
+cdef void _slab(const Job* job, Tile* tile, Memory x, Py_ssize_t cell, char* out) noexcept nogil:
     """Merge what lies under one cell of the last row axis along all other axes, all planes of the tile at once."""
     cdef Py_ssize_t last = job.head.n_rows - 1
     cdef const Axis* run = &job.rows[last]
@@ -953,7 +958,7 @@ cdef void _slab(const Job* job, Tile* tile, const uint8_t[::1] x, Py_ssize_t cel
 
 # --- one axis of a block in scratch -----------------------------------------------------------------------------
 
-cdef void _across_to_output(const Job* job, Tile* tile, char* block, uint8_t[::1] y) noexcept nogil:
+cdef void _across_to_output(const Job* job, Tile* tile, char* block, Memory y) noexcept nogil:
     """Merge along the rows of the block straight into the output, and divide."""
     cdef const Head* head = &job.head
     cdef const Axis* axis = job.across
@@ -1042,7 +1047,7 @@ cdef inline void _set_divisor(const Job* job, Tile* tile, Py_ssize_t w, double b
         (<double*>tile.by)[w] = by
 
 
-cdef void _bare(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y) noexcept nogil:
+cdef void _bare(const Job* job, Tile* tile, Memory x, Memory y) noexcept nogil:
     """Pool rows alone, straight from the input to the output; what touches padding, or the end, through scratch."""
     cdef const Axis* axis = job.across
     cdef const Axis* run = job.rows
@@ -1069,7 +1074,7 @@ cdef void _bare(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y
         _edge(job, tile, x, y, stop, end)
 
 
-cdef void _edge(const Job* job, Tile* tile, const uint8_t[::1] x, uint8_t[::1] y, Py_ssize_t first,
+cdef void _edge(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t first,
                 Py_ssize_t end) noexcept nogil:
     """Pool the windows `first`..`end` - 1 of the rows of a tile through scratch."""
     _columns(job.across, tile, first, end - first)
@@ -1301,8 +1306,8 @@ cdef inline void _side_by_side(const Job* job, Tile* tile, char* out, const char
 
 # --- store ------------------------------------------------------------------------------------------------------
 
-cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint8_t[::1] y,
-                 uint8_t[::1] z) noexcept nogil:
+cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, Memory y,
+                 Memory z) noexcept nogil:
     """Write the rows of the block, `pitch` elements apart, to the output and the indices."""
     cdef const Head* head = &job.head
     cdef const Axis* axis = job.across
@@ -1312,7 +1317,7 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
     cdef Py_ssize_t y_step = axis.strides[<int>Y] if head.has_across else tile.lanes
     cdef Py_ssize_t z_step = axis.strides[<int>Z] if head.has_across else tile.lanes
     cdef Py_ssize_t length = tile.columns * tile.lanes
-    cdef Py_ssize_t p, a, w, r, to_y, to_z, base
+    cdef Py_ssize_t p, a, w, r, to_y, to_z, at_z, base
     cdef Py_ssize_t rows = tile.count[last]
     cdef Py_ssize_t planes = tile.planes
     cdef Py_ssize_t bytes = job.lane_bytes
@@ -1369,16 +1374,17 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, uint
                                     head.lane_strides[<int>Y], block + r * pitch * bytes, tile.columns, tile.lanes,
                                     tile.counts if head.counted and head.has_across else NULL, count)
                 if head.indices:
-                    job.steps.store_codes(<char*>&z[(to_z + r * run.strides[<int>Z]) * job.z_bytes], z_step,
-                                          head.lane_strides[<int>Z], block + r * pitch * bytes + tile.gap, tile.columns,
-                                          tile.lanes, base + _start(run, index[last] + r) * run.base,
+                    at_z = to_z + r * run.strides[<int>Z]
+                    job.steps.store_codes(address(z, at_z, at_z, job.z_bytes), z_step, head.lane_strides[<int>Z], block
+                                          + r * pitch * bytes + tile.gap, tile.columns, tile.lanes,
+                                          base + _start(run, index[last] + r) * run.base,
                                           axis.stride * axis.base if head.has_across and not axis.bins else 0)
             block += rows * pitch * bytes
             if not advance(index, tile.first, tile.end, last):
                 break
 
 
-cdef void _store_turned(const Job* job, Tile* tile, char* block, char* divided, uint8_t[::1] y) noexcept nogil:
+cdef void _store_turned(const Job* job, Tile* tile, char* block, char* divided, Memory y) noexcept nogil:
     """Write the windows of the block, whose lanes are planes, to the output."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t bytes = job.lane_bytes
@@ -1426,8 +1432,8 @@ cdef inline bint _alike(const Job* job, Tile* tile, Py_ssize_t y_step) noexcept 
             and (job.head.lane_strides[<int>Y] == 1 or tile.lanes == 1))
 
 
-cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts, Py_ssize_t pitch, uint8_t[::1] y,
-                           uint8_t[::1] z) noexcept nogil:
+cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts, Py_ssize_t pitch, Memory y,
+                           Memory z) noexcept nogil:
     """As `_store`, where `counts` holds how many cells each window of the block has."""
     cdef const Head* head = &job.head
     cdef const Axis* axis = job.across
@@ -1483,7 +1489,7 @@ cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts
                 job.steps.patch_y(to, y_step, head.lane_strides[<int>Y], job.missing, tile.enough, tile.columns,
                                   tile.lanes)
             if head.indices:
-                to = <char*>&z[to_z * job.z_bytes]
+                to = address(z, to_z, to_z, job.z_bytes)
                 job.steps.store_codes(to, z_step, head.lane_strides[<int>Z], block + tile.gap, tile.columns, tile.lanes,
                                       base, axis.stride * axis.base if head.has_across and not axis.bins else 0)
                 if not enough:
@@ -1495,7 +1501,7 @@ cdef void _store_with_gaps(const Job* job, Tile* tile, char* block, char* counts
                 break
 
 
-cdef inline char* _row(const Job* job, Tile* tile, uint8_t[::1] y, Py_ssize_t first, Py_ssize_t step) noexcept nogil:
+cdef inline char* _row(const Job* job, Tile* tile, Memory y, Py_ssize_t first, Py_ssize_t step) noexcept nogil:
     """Return where a row of the output starts; the checked build looks at its end as well."""
     return address(y, first, first + (tile.columns - 1) * step + (tile.lanes - 1) * job.head.lane_strides[<int>Y],
                    job.y_bytes)

@@ -4,6 +4,7 @@ The layout of the structs is that of `plan.py`'s table. Offsets count elements, 
 """
 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from cypool._kernels.rows cimport Max, Min, Sum
 from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
@@ -15,7 +16,7 @@ from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, st
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
 from cypool._kernels.rows cimport across_f, combine_f, fill_f, load_f, split_f, store_codes_f, store_f
-from cypool._types cimport N_LANES, N_TYPES, U1
+from cypool._types cimport BRAIN, F4, F8, HALF, I1, I2, I4, I8, N_LANES, N_TYPES, STAMP, U1, U2, U4, U8
 from cypool._types cimport bits_t, brain_t, code_t, half_t, lane_t, pick_t, stamp_t, sum_t, wide_t, work_t
 
 cdef enum Op:
@@ -224,22 +225,42 @@ cdef inline void _codes(Job* job, code_t* code) noexcept:
 
 
 cdef inline void _converts(Job* job, work_t* lane) noexcept:
-    cdef load_f[N_TYPES] loads = [
-        <load_f><void*>load[work_t, int8_t], <load_f><void*>load[work_t, int16_t],
-        <load_f><void*>load[work_t, int32_t], <load_f><void*>load[work_t, int64_t],
-        <load_f><void*>load[work_t, uint8_t], <load_f><void*>load[work_t, uint16_t],
-        <load_f><void*>load[work_t, uint32_t], <load_f><void*>load[work_t, uint64_t],
-        <load_f><void*>load[work_t, float], <load_f><void*>load[work_t, double], NULL,
-        <load_f><void*>load[work_t, half_t], <load_f><void*>load[work_t, brain_t],
-        <load_f><void*>load[work_t, stamp_t]]
-    cdef store_f[N_TYPES] stores = [
-        <store_f><void*>store[int8_t, work_t], <store_f><void*>store[int16_t, work_t],
-        <store_f><void*>store[int32_t, work_t], <store_f><void*>store[int64_t, work_t],
-        <store_f><void*>store[uint8_t, work_t], <store_f><void*>store[uint16_t, work_t],
-        <store_f><void*>store[uint32_t, work_t], <store_f><void*>store[uint64_t, work_t],
-        <store_f><void*>store[float, work_t], <store_f><void*>store[double, work_t], NULL,
-        <store_f><void*>store[half_t, work_t], <store_f><void*>store[brain_t, work_t],
-        <store_f><void*>store[stamp_t, work_t]]
+    """Choose how lanes are loaded and stored. Whole numbers become floats on their way in or out, floats stay such."""
+    cdef load_f[N_TYPES] loads
+    cdef store_f[N_TYPES] stores
+    memset(loads, 0, sizeof(loads))
+    memset(stores, 0, sizeof(stores))
+    if work_t is not float:
+        loads[<int>I1] = <load_f><void*>load[work_t, int8_t]
+        loads[<int>I2] = <load_f><void*>load[work_t, int16_t]
+        loads[<int>I4] = <load_f><void*>load[work_t, int32_t]
+        loads[<int>I8] = <load_f><void*>load[work_t, int64_t]
+        loads[<int>U1] = <load_f><void*>load[work_t, uint8_t]
+        loads[<int>U2] = <load_f><void*>load[work_t, uint16_t]
+        loads[<int>U4] = <load_f><void*>load[work_t, uint32_t]
+        loads[<int>U8] = <load_f><void*>load[work_t, uint64_t]
+    if work_t is float or work_t is double:
+        loads[<int>F4] = <load_f><void*>load[work_t, float]
+        loads[<int>F8] = <load_f><void*>load[work_t, double]
+        loads[<int>HALF] = <load_f><void*>load[work_t, half_t]
+        loads[<int>BRAIN] = <load_f><void*>load[work_t, brain_t]
+    else:
+        stores[<int>I1] = <store_f><void*>store[int8_t, work_t]
+        stores[<int>I2] = <store_f><void*>store[int16_t, work_t]
+        stores[<int>I4] = <store_f><void*>store[int32_t, work_t]
+        stores[<int>I8] = <store_f><void*>store[int64_t, work_t]
+        stores[<int>U1] = <store_f><void*>store[uint8_t, work_t]
+        stores[<int>U2] = <store_f><void*>store[uint16_t, work_t]
+        stores[<int>U4] = <store_f><void*>store[uint32_t, work_t]
+        stores[<int>U8] = <store_f><void*>store[uint64_t, work_t]
+    if work_t is int64_t:
+        loads[<int>STAMP] = <load_f><void*>load[work_t, stamp_t]
+        stores[<int>STAMP] = <store_f><void*>store[stamp_t, work_t]
+    else:
+        stores[<int>F4] = <store_f><void*>store[float, work_t]
+        stores[<int>F8] = <store_f><void*>store[double, work_t]
+        stores[<int>HALF] = <store_f><void*>store[half_t, work_t]
+        stores[<int>BRAIN] = <store_f><void*>store[brain_t, work_t]
     if work_t is float or work_t is double or work_t is int64_t:
         job.steps.not_nan = <not_nan_f><void*>not_nan[work_t]
     job.steps.load = loads[job.head.x_type]

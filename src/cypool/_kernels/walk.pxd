@@ -1,7 +1,5 @@
 """What every kernel walks arrays with."""
 
-from libc.stdint cimport uint8_t
-
 
 cdef inline bint advance(Py_ssize_t* index, const Py_ssize_t* low, const Py_ssize_t* high, Py_ssize_t n) noexcept nogil:
     """Move `index` to its successor in row-major order within [low, high); False after the last, and back at `low`.
@@ -25,8 +23,3 @@ cdef inline Py_ssize_t ceil(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
 cdef inline Py_ssize_t floor(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     """Return floor(a / b) for any a and positive b."""
     return a // b - (a < 0 and a % b != 0)
-
-
-cdef inline char* address(const uint8_t[::1] array, Py_ssize_t first, Py_ssize_t last, Py_ssize_t size) noexcept nogil:
-    """Return where element `first` of `size` bytes is; the checked build looks at `last` as well."""
-    return <char*>&array[first * size] + 0 * (&array[last * size + size - 1] - &array[0])

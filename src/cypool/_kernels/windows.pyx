@@ -24,6 +24,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from cypool._kernels.job cimport bytes_of
+from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport cypool_exp, cypool_log, power, root, roots
 from cypool._kernels.rows cimport lane, store, store_f
 from cypool._kernels.walk cimport ceil, floor
@@ -33,7 +34,6 @@ from cypool._types cimport brain_t, half_t, stored_t
 cdef extern from "exponents.h" nogil:
     double cypool_of_bits(uint64_t bits)
     uint64_t cypool_bits_of(double value)
-    char* cypool_at(char* data, Py_ssize_t bytes, Py_ssize_t first, Py_ssize_t last, Py_ssize_t size)
 
 cdef enum:
     MAX_AXES = 64
@@ -99,8 +99,7 @@ cdef struct Job:
     double p
     const Axis* axes
     const Outer* outer
-    char* data[N_ARRAYS]
-    Py_ssize_t sizes[N_ARRAYS]          # in bytes
+    Memory arrays[N_ARRAYS]
     Py_ssize_t bytes[N_ARRAYS]          # of an element
     load_f loads[N_ARRAYS]
     store_f store
@@ -136,44 +135,25 @@ cdef struct Tile:
     double* box
 
 
-def pool(const uint8_t[::1] x not None, const uint8_t[::1] weights, uint8_t[::1] out not None,
-         const uint8_t[::1] random, uint8_t[::1] indices, const Py_ssize_t[::1] plan not None, double p, int threads):
-    """Fill `out`, and `indices`, with the pool of `x` as `plan` lays it out; all arrays as bytes."""
+def pool(x not None, weights, out not None, random, indices, bytes plan not None, double p, int threads):
+    """Fill `out`, and `indices`, with the pool of `x` as `plan` lays it out."""
     cdef Job job
-    _read(&job, &plan[0], p)
-    _hold(&job, X, <char*>&x[0], x.shape[0])
-    _hold(&job, OUT, <char*>&out[0], out.shape[0])
-    if weights is not None:
-        _hold(&job, W, <char*>&weights[0], weights.shape[0])
-    if random is not None:
-        _hold(&job, G, <char*>&random[0], random.shape[0])
-    if indices is not None:
-        _hold(&job, Y, <char*>&indices[0], indices.shape[0])
+    _read(&job, table_of(plan), p)
+    _hold(&job, (x, weights, out, random, indices))
     _share_out(&job, False, threads)
 
 
-def gradient(const uint8_t[::1] x not None, const uint8_t[::1] weights, uint8_t[::1] out not None,
-             const uint8_t[::1] grad not None, const uint8_t[::1] y, const Py_ssize_t[::1] plan not None, double p,
-             int threads):
-    """Fill `out` with what `grad` hands to the cells of `x`, or to their weights; all arrays as bytes."""
+def gradient(x not None, weights, out not None, grad not None, y, bytes plan not None, double p, int threads):
+    """Fill `out` with what `grad` hands to the cells of `x`, or to their weights."""
     cdef Job job
-    _read(&job, &plan[0], p)
-    _hold(&job, X, <char*>&x[0], x.shape[0])
-    _hold(&job, OUT, <char*>&out[0], out.shape[0])
-    _hold(&job, G, <char*>&grad[0], grad.shape[0])
-    if weights is not None:
-        _hold(&job, W, <char*>&weights[0], weights.shape[0])
-    if y is not None:
-        _hold(&job, Y, <char*>&y[0], y.shape[0])
+    _read(&job, table_of(plan), p)
+    _hold(&job, (x, weights, out, grad, y))
     _share_out(&job, True, threads)
 
 
-def exponents(const double[::1] x not None, double[::1] e not None, double[::1] log not None):
-    """Fill `e` and `log` with exp and log of `x`, as the formulas below have them: for tests."""
-    cdef Py_ssize_t j
-    for j in range(x.shape[0]):
-        e[j] = cypool_exp(x[j])
-        log[j] = cypool_log(x[j])
+def exponents(double x):
+    """Return exp and log of `x` as the formulas below have them: for tests."""
+    return cypool_exp(x), cypool_log(x)
 
 
 cdef _share_out(const Job* job, bint gradient, int threads):
@@ -424,7 +404,7 @@ cdef const double* _gather(const Job* job, const Tile* tile, Array array, double
 
 cdef inline char* _at(const Job* job, Array array, Py_ssize_t first, Py_ssize_t length) noexcept nogil:
     """Return where an element is; the checked build looks at the one `length` further on as well."""
-    return cypool_at(job.data[<int>array], job.sizes[<int>array], first, first + length, job.bytes[<int>array])
+    return address(job.arrays[<int>array], first, first + length, job.bytes[<int>array])
 
 
 # --- windows ----------------------------------------------------------------------------------------------------
@@ -479,7 +459,7 @@ cdef void _sums(const Job* job, Tile* tile) noexcept nogil:
             taps = 0
         _reach(job, tile, 0, job.axes[job.head.run].size)
         x = _gather(job, tile, X, tile.x, job.op.nothing)
-        if job.data[<int>W] != NULL:
+        if job.arrays[<int>W].data != NULL:
             w = _gather(job, tile, W, tile.w, 0)
         job.op.sum(tile.s, tile.t, x, w, tile.m, tile.d, tile.n, job.p)
         taps += 1
@@ -663,7 +643,7 @@ cdef void _spread_row(const Job* job, Tile* tile) noexcept nogil:
     if not more:
         return
     _load_windows(job, tile, G, tile.g)
-    if job.data[<int>Y] != NULL:
+    if job.arrays[<int>Y].data != NULL:
         _load_windows(job, tile, Y, tile.y)
     _weigh(job, tile)
     more = _first_tap(job, tile, tile.low, tile.high)
@@ -671,7 +651,7 @@ cdef void _spread_row(const Job* job, Tile* tile) noexcept nogil:
         _reach(job, tile, tile.low[job.head.run], tile.high[job.head.run])
         if tile.begin < tile.stop:
             x = _gather(job, tile, X, tile.x, job.op.nothing)
-            if job.data[<int>W] != NULL:
+            if job.arrays[<int>W].data != NULL:
                 w = _gather(job, tile, W, tile.w, 0)
             job.op.part(tile.out, tile.g, x, w, tile.y, tile.m, tile.d, tile.s, tile.t, tile.count, tile.n, job.p)
             _add_to_box(job, tile)
@@ -1175,17 +1155,16 @@ cdef void _read(Job* job, const Py_ssize_t* table, double p):
     job.axes = <const Axis*>(table + sizeof(Head) // sizeof(Py_ssize_t))
     job.outer = <const Outer*>(job.axes + job.head.n_axes)
     for k in range(N_ARRAYS):
-        job.data[k] = NULL
-        job.sizes[k] = 0
         job.bytes[k] = bytes_of(job.head.types[k])
         job.loads[k] = loads[job.head.types[k]]
     job.store = stores[job.head.types[<int>OUT]]
     _choose_op(&job.op, <OpName>job.head.op)
 
 
-cdef void _hold(Job* job, Array array, char* data, Py_ssize_t bytes) noexcept:
-    job.data[<int>array] = data
-    job.sizes[<int>array] = bytes
+cdef _hold(Job* job, tuple arrays):
+    cdef Py_ssize_t k
+    for k in range(len(arrays)):
+        job.arrays[k] = memory_of(arrays[k])
 
 
 cdef void _choose_op(Op* op, OpName name) noexcept:
