@@ -116,7 +116,7 @@ def plan(
     most = taps if request.mode == CHOOSE else codes - 1
     planes = prod(k.size for k in outer)
     blocks = _blocks(axes, tiled, lanes, request)
-    straight = blocks and _straight(axes, lanes, outer, request)
+    straight = blocks and _straight(axes, tiled, lanes, outer, request)
     room = STRAIGHT if straight else BOX
     tiles, lanes_tile = _grow(axes, tiled, lanes.size, request.mode, room, request.anywhere)
     one = lanes_tile * prod(n if request.mode >= SCATTER else n + t.halo() for n, t in zip(tiles, tiled, strict=True))
@@ -184,8 +184,15 @@ def _blocks(axes: list[Axis], tiled: list[_Tiled], lanes: Kept, request: Request
     return rows and (request.mode == CHOOSE or prod(t.halo() + 1 for t in tiled) <= SHARES)
 
 
-def _straight(axes: list[Axis], lanes: Kept, outer: list[Kept], request: Request) -> bool:
-    """Whether shares and codes are read where they are: codes of a byte, in arrays that lie as their shares do."""
+def _straight(axes: list[Axis], tiled: list[_Tiled], lanes: Kept, outer: list[Kept], request: Request) -> bool:
+    """Whether shares and codes are read where they are: codes of a byte, in arrays that lie as their shares do.
+
+    Shares of averages are, where each cell is of one window's block and all have the same divisor.
+    """
+    side = axes[-1].strides if lanes.size == 1 else lanes.strides
+    if request.mode == SUM:
+        alike = not (request.counted or request.gaps) and side[1] == 1
+        return alike and all(t.first == t.last == 0 and t.length == a.count for a, t in zip(axes, tiled, strict=True))
     if request.mode != CHOOSE or request.flat or TYPES[request.index_type] != "u1":
         return False
     steps = [(a.count, a.strides) for a in axes] + [(k.size, k.strides) for k in (lanes, *outer)]
@@ -195,7 +202,6 @@ def _straight(axes: list[Axis], lanes: Kept, outer: list[Kept], request: Request
         if step != whole:
             return False
         whole *= n
-    side = axes[-1].strides if lanes.size == 1 else lanes.strides
     return side[1] == side[2] == 1 and all(of[1] == of[2] for n, of in steps if n > 1)
 
 

@@ -9,7 +9,7 @@ few percent.
 """
 
 from collections.abc import Sequence
-from math import prod
+from math import gcd, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,10 @@ BOX = 12
 """Rows of cells under a block window that are merged with it in one go."""
 PICKS = 16
 """Cells of a window that are looked at in one go where their indices are wanted; twice as many if no stride is 1."""
+SHARED = 25
+"""Rows of cells under windows a row apart that are merged at once, if they are not summed."""
+PAGE, WAYS = 4096, 8
+"""Rows a page apart share a place in the first-level cache, which holds no more of them."""
 RUN = 32 * 1024
 """Cells of a tile of windows that are one run of memory each; and of one window that is converted on the way."""
 NARROW = 8
@@ -283,7 +287,7 @@ def _weight(width: int, request: Request) -> int:
 
 def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tuple[Axis | None, list[Axis]]:
     """Choose the axis that runs along rows, if there are not lanes enough to do without."""
-    if not pooled or (lanes >= WIDE and not _large(pooled, [_program(a, 1.0, request) for a in pooled])):
+    if not pooled or (lanes >= WIDE and not _large(pooled, [_program(a, 1.0, request) for a in pooled], request)):
         return None, pooled
     if lanes >= WIDE and len(pooled) == 1:
         # Large windows of lanes are streamed, in rows of one cell.
@@ -344,7 +348,7 @@ def _means(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
         rows = pooled
     elif lanes.size > 8 or last.kernel != 2 or not _side_by_side(last) or last.strides[:2] != (lanes.size,) * 2:
         return False
-    few = prod(a.kernel for a in rows) <= BOX and not _large(rows, [_program(a, 1.0, request) for a in rows])
+    few = prod(a.kernel for a in rows) <= BOX and not _large(rows, [_program(a, 1.0, request) for a in rows], request)
     return few and (lanes.strides[1] == 1 or lanes.size == 1)
 
 
@@ -354,7 +358,9 @@ def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request)
         return False
     last = pooled[-1]
     plain = request.x_type == request.lane_type == request.y_type and last.strides[:2] == (1, 1)
-    few = prod(a.kernel for a in pooled) <= BATCH and not _large(pooled, [_program(a, 1.0, request) for a in pooled])
+    few = prod(a.kernel for a in pooled) <= BATCH and not _large(
+        pooled, [_program(a, 1.0, request) for a in pooled], request
+    )
     # Rows of blocks are merged faster: most of what they read they read once.
     short = last.count <= SHORT and last.size <= (2 * SHORT if last.extent > last.stride else SHORT - 1)
     return plain and few and (last.bins is not None or short)
@@ -534,6 +540,9 @@ def _block(
     budget = max(1, min(BLOCK // width // row, WORK // (row * prod(min(a.kernel, a.size) for a in rows))))
     if turned:
         budget = max(1, int(TURN // (row * prod(a.size / a.count for a in rows))))
+    if not turned and not request.indices and rows[-1].kernel > 1 and rows[-1].stride == rows[-1].dilation == 1:
+        # Windows that overlap are merged four rows at a time.
+        budget = max(4, budget // 4 * 4)
     planes_tile = _fill(rows, windows, planes, budget)
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
@@ -553,6 +562,8 @@ def _fill(rows: list[Axis], windows: list[int], planes: int, budget: int) -> int
     windows[: len(rows)] = [1] * len(rows)
     for i in range(len(rows) - 1, -1, -1):
         windows[i] = even(rows[i].count, budget)
+        if budget % 4 == 0:
+            windows[i] = min(rows[i].count, -(-windows[i] // 4) * 4)
         budget //= windows[i]
         if windows[i] < rows[i].count:
             return 1
@@ -589,7 +600,7 @@ def _stream(
 ) -> tuple[list[int], list[int], int, int] | None:
     """Return a tile of streamed windows as (rings, windows, planes, lanes), or None if they are better merged whole."""
     *others, run = rows
-    if across.bins is not None or not _large(rows, programs):
+    if across.bins is not None or not _large(rows, programs, request):
         return None
     rings = _rings(run, *programs[len(rows) - 1])
     lanes_tile = lanes if lanes < WIDE else min(lanes, max(16, 64 // width))
@@ -701,9 +712,11 @@ def _folds(axis: Axis) -> int:
     return folds if kernel == 1 else 0
 
 
-def _large(rows: list[Axis], programs: list[Program]) -> bool:
+def _large(rows: list[Axis], programs: list[Program], request: Request) -> bool:
     """Whether one row axis after the other is cheaper than all taps at once, per row of windows."""
-    direct = prod(a.kernel for a in rows)
+    direct = float(prod(a.kernel for a in rows))
+    if len(rows) == 1 and _overlapping(rows[0], request):
+        direct = 1 + direct / 4
     cost = 3.0 * prod(a.stride for a in rows)
     after = 1
     for axis, (levels, last) in zip(reversed(rows), list(reversed(programs))[-len(rows) :], strict=True):
@@ -712,6 +725,13 @@ def _large(rows: list[Axis], programs: list[Program]) -> bool:
         cost += (4.5 * levels * axis.stride + len(last)) * after
         after *= axis.stride
     return direct > cost + 2
+
+
+def _overlapping(axis: Axis, request: Request) -> bool:
+    """Whether maxima of four rows of windows are made at once, from as many rows of cells as stay in a cache of few ways."""
+    fit = WAYS * PAGE // gcd(axis.strides[0] * BYTES[request.x_type], PAGE)
+    plain = request.idempotent and not request.indices and axis.stride == axis.dilation == 1
+    return plain and axis.kernel <= SHARED and axis.kernel + 3 <= fit
 
 
 def _columns(axis: Axis, lanes: int) -> int:

@@ -226,21 +226,18 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
     }
 
 #if CYPOOL_BYTES == 64
-#define CYPOOL_HALF_BYTES 32
 #define CYPOOL_QUARTER_BYTES 16
 #define CYPOOL_ACROSS1(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 64, 32, 16, __VA_ARGS__)
 #define CYPOOL_ACROSS2(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 32, 16, 8, __VA_ARGS__)
 #define CYPOOL_ACROSS4(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 16, 8, 4, __VA_ARGS__)
 #define CYPOOL_ACROSS8(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 8, 4, 2, __VA_ARGS__)
 #elif CYPOOL_BYTES == 32
-#define CYPOOL_HALF_BYTES 16
 #define CYPOOL_QUARTER_BYTES 8
 #define CYPOOL_ACROSS1(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 32, 16, 8, __VA_ARGS__)
 #define CYPOOL_ACROSS2(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 16, 8, 4, __VA_ARGS__)
 #define CYPOOL_ACROSS4(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 8, 4, 2, __VA_ARGS__)
 #define CYPOOL_ACROSS8(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 4, 2, 1, __VA_ARGS__)
 #else
-#define CYPOOL_HALF_BYTES 8
 #define CYPOOL_QUARTER_BYTES 8
 #define CYPOOL_ACROSS1(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 16, 8, 8, __VA_ARGS__)
 #define CYPOOL_ACROSS2(NAME, T, ...) CYPOOL_ACROSS(NAME, T, 8, 4, 4, __VA_ARGS__)

@@ -19,6 +19,7 @@ addition depend on the geometry alone. Offsets count elements, except where a na
 """
 
 from cython.parallel cimport prange
+from libc.math cimport frexp
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -48,6 +49,7 @@ cdef extern from "claims.h" nogil:
         Py_ssize_t windows, first, stop, low, high
         const void* begin
         const void* end
+        double by, times
     ctypedef void (*cypool_claim_rows)(void* out, Py_ssize_t out_step, const void* src, const uint8_t* codes,
                                        Py_ssize_t src_step, Py_ssize_t rows, Py_ssize_t cells,
                                        const cypool_claims* claims) noexcept nogil
@@ -110,7 +112,7 @@ cdef struct Head:
     Py_ssize_t mode, type, lane_type, index_type, flat, counted, padded, gaps, least
     Py_ssize_t anywhere         # flat indices name any cell, not only those of their windows
     Py_ssize_t blocks           # cells under the same windows are made at once, straight in the result
-    Py_ssize_t straight         # shares and codes, of a byte each, are read where they are
+    Py_ssize_t straight         # shares, and codes of a byte each, are read where they are
     Py_ssize_t line             # what they add to an offset, if that is all there is to it
     Py_ssize_t starts[3]
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
@@ -201,7 +203,7 @@ cdef int _tiles(const Job* job, Memory x, Memory g, Memory z, Py_ssize_t first,
     cdef char* scratch = _scratch(job, &tile)
     if scratch == NULL:
         return NO_MEMORY
-    if head.straight:
+    if head.straight and head.mode == CHOOSE:
         # Each call looks at its part of all codes, whatever windows they are of.
         begin = z.size * first // head.n_tiles
         number = z.size * last // head.n_tiles - begin
@@ -628,6 +630,7 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
     cdef Py_ssize_t src_step = 0
     cdef Py_ssize_t cells = tile.lanes
     cdef Py_ssize_t a, c, n, p, rest, line, most
+    cdef int exponent
     all.stride = all.lines = 1
     all.windows = 0
     for a in range(walked):
@@ -688,6 +691,13 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
     all.claims, all.n, all.starts = claims, n, starts
     all.stop = all.windows - most
     all.begin, all.end = tile.begin, tile.end
+    all.by, all.times = 0, 1
+    if head.straight and head.mode == SUM and job.divisor != 0:
+        # A power of two has an inverse, and a multiplication is rounded as the division is.
+        if frexp(job.divisor, &exponent) == 0.5:
+            all.times = 1 / job.divisor
+        else:
+            all.by = job.divisor
     if walked > 0:
         axis = &job.axes[walked - 1]
         out_step, src_step = axis.stride * axis.strides[<int>OUT], tile.step[walked - 1]
@@ -806,6 +816,7 @@ cdef void _spread(const Job* job, Tile* tile, char* src, Memory x) noexcept nogi
             claims[all.n].codes[p] = _code(axis, p, delta)
         all.n += 1
     all.claims, all.stride, all.lines, all.starts, all.windows = claims, axis.stride, 1, &start, 0
+    all.by, all.times = 0, 1
     if not _first_row(job, tile, index, zero, high):
         return
     if run >= 0:
@@ -942,6 +953,7 @@ cdef char* _chosen(const Job* job, Tile* tile, char* out) noexcept nogil:
         return tile.zeros
     i = 0
     all.claims, all.n, all.lines, all.stride, all.starts, all.windows = claims, n, 1, 1, &i, 0
+    all.by, all.times = 0, 1
     job.steps.claim(out, 0, tile.shares, <const uint8_t*>tile.codes, 0, 1, _run(job, tile, job.head.n_axes), &all)
     return out
 

@@ -31,6 +31,7 @@ typedef struct {
     ptrdiff_t first, stop;   /* the r that have all of their windows */
     ptrdiff_t low, high;     /* the least and the greatest `at` */
     const void *begin, *end; /* the shares that there are */
+    double by, times;        /* shares are divided by this, or if it is 0, multiplied */
 } cypool_claims;
 
 typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src, const uint8_t *codes,
@@ -40,6 +41,7 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
 #define CYPOOL_CLAIM_ONE(NAME, T, NAMED)                                                                              \
     CYPOOL_INLINE void NAME(T *out, const T *src, const uint8_t *codes, ptrdiff_t r, ptrdiff_t stop, ptrdiff_t cells, \
                             const cypool_claims *claims) {                                                            \
+        const T by = (T)claims->by, times = (T)claims->times;                                                         \
         ptrdiff_t p, line, i;                                                                                         \
         for (; r < stop; r++)                                                                                         \
             for (line = 0; line < claims->lines; line++)                                                              \
@@ -54,8 +56,10 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
                         }                                                                                             \
                         if (claims->windows && (size_t)(r + claim->window) >= (size_t)claims->windows)                \
                             continue;                                                                                 \
-                        if (NAMED ? codes[r + claim->at] == code : code != CYPOOL_NOT_NAMED)                          \
+                        if (NAMED && codes[r + claim->at] == code)                                                    \
                             a += src[r + claim->at];                                                                  \
+                        if (!NAMED && code != CYPOOL_NOT_NAMED)                                                       \
+                            a += by != 0 ? src[r + claim->at] / by : src[r + claim->at] * times;                      \
                     }                                                                                                 \
                     out[claims->starts[line] + r * claims->stride + p] = b + a;                                       \
                 }                                                                                                     \
@@ -83,15 +87,23 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
     CYPOOL_INLINE V NAME##_claimed(V share, K code, ptrdiff_t claimed) {                                              \
         return (V)((NAMED ? code == (C)claimed : (K){0} + (C)claimed != CYPOOL_NOT_NAMED) & (K)share);                \
     }                                                                                                                 \
+    CYPOOL_INLINE V NAME##_share(const T *src, T by, T times) {                                                       \
+        V share = *(const V *)src;                                                                                    \
+        if (!NAMED && by != 0)                                                                                        \
+            share /= by;                                                                                              \
+        else if (!NAMED)                                                                                              \
+            share *= times;                                                                                           \
+        return share;                                                                                                 \
+    }                                                                                                                 \
     CYPOOL_INLINE void NAME##_some(V *a, V *b, V *c, V *d, const T *src, const uint8_t *codes, ptrdiff_t r,           \
                                    ptrdiff_t q, ptrdiff_t cells, ptrdiff_t windows, const cypool_claim *claim,        \
-                                   const cypool_claim *end, int edge) {                                               \
+                                   const cypool_claim *end, T by, T times, int edge) {                                \
         V share;                                                                                                      \
         K code;                                                                                                       \
         *a = *b = *c = *d = (V){0};                                                                                   \
         for (; claim < end; claim++) {                                                                                \
             code = NAME##_codes(codes, r, claim, windows, edge);                                                      \
-            share = *(const V *)(src + r + claim->at);                                                                \
+            share = NAME##_share(src + r + claim->at, by, times);                                                     \
             *a += NAME##_claimed(share, code, claim->codes[0]);                                                       \
             if (cells > 1)                                                                                            \
                 *b += NAME##_claimed(share, code, claim->codes[1]);                                                   \
@@ -102,7 +114,7 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
                 continue;                                                                                             \
             }                                                                                                         \
             code = NAME##_codes(codes, q, claim, windows, edge);                                                      \
-            share = *(const V *)(src + q + claim->at);                                                                \
+            share = NAME##_share(src + q + claim->at, by, times);                                                     \
             *c += NAME##_claimed(share, code, claim->codes[0]);                                                       \
             if (cells > 1)                                                                                            \
                 *d += NAME##_claimed(share, code, claim->codes[1]);                                                   \
@@ -112,13 +124,14 @@ typedef void (*cypool_claim_rows)(void *out, ptrdiff_t out_step, const void *src
                             ptrdiff_t stride, const cypool_claims *claims, int edge) {                                \
         const cypool_claim *claim = claims->claims, *end = claim + claims->n;                                         \
         const ptrdiff_t *starts = claims->starts, windows = claims->windows, cells = lines * stride;                  \
+        const T by = (T)claims->by, times = (T)claims->times;                                                         \
         V a, b, c, d, e, f, g, h;                                                                                     \
         NAME##_some(&a, &b, &c, &d, src, codes, r, q, cells, windows, claim,                                          \
-                    NAMED || end - claim <= 4 ? end : claim + 4, edge);                                               \
+                    NAMED || end - claim <= 4 ? end : claim + 4, by, times, edge);                                    \
         if (!NAMED)                                                                                                   \
             for (claim += 4; claim < end; claim += 4) {                                                               \
                 NAME##_some(&e, &f, &g, &h, src, codes, r, q, cells, windows, claim,                                  \
-                            end - claim <= 4 ? end : claim + 4, edge);                                                \
+                            end - claim <= 4 ? end : claim + 4, by, times, edge);                                     \
                 a += e;                                                                                               \
                 b += f;                                                                                               \
                 c += g;                                                                                               \

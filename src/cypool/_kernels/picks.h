@@ -115,13 +115,13 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
         for (j = 0; j < length; j += N) {                                                                             \
             j = j > length - N ? length - N : j;                                                                      \
             if (j >= windows->first && j + N <= windows->stop)                                                        \
-                NAME(out, codes, bytes, src, j, stride, windows, 0);                                                          \
+                NAME(out, codes, bytes, src, j, stride, windows, 0);                                                  \
             else if ((const void *)(src + stride * j + windows->low) >= windows->begin &&                             \
                      (const void *)(src + stride * (j + N) + windows->high) <= windows->end)                          \
-                NAME(out, codes, bytes, src, j, stride, windows, 1);                                                          \
+                NAME(out, codes, bytes, src, j, stride, windows, 1);                                                  \
             else                                                                                                      \
                 for (i = j; i < j + N; i++)                                                                           \
-                    ONE(out, codes, bytes, src, i, windows);                                                                  \
+                    ONE(out, codes, bytes, src, i, windows);                                                          \
         }                                                                                                             \
         return;                                                                                                       \
     }

@@ -5,7 +5,7 @@ that is written never overlaps a row that is read; reading past the cells that m
 allowed and its result is not used.
 """
 
-from libc.math cimport INFINITY, rint
+from libc.math cimport INFINITY
 from libc.string cimport memcpy
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from cypool._types cimport bits_t, code_t, count_t, index_t, lane_t, pick_t, stored_t, work_t
@@ -462,6 +462,9 @@ cdef inline void store(stored_t* restrict out, Py_ssize_t step, Py_ssize_t lane_
         if count == 0:
             for i in range(length):
                 out[i] = cell(out, src[i])
+        elif counts == NULL and inverted(out, src, count):
+            for i in range(length):
+                out[i] = inverted_mean(out, src[i], 1 / count)
         elif counts == NULL:
             for i in range(length):
                 out[i] = mean(out, src[i], count)
@@ -481,7 +484,6 @@ cdef inline void store(stored_t* restrict out, Py_ssize_t step, Py_ssize_t lane_
 
 cdef inline stored_t mean(stored_t* kind, work_t total, double count) noexcept nogil:
     """total / count; for an integer result exactly, rounded half to even."""
-    cdef double ratio
     if stored_t is half_t or stored_t is brain_t or stored_t is float or stored_t is double:
         if work_t is float:
             return cell(kind, total / <float>count)
@@ -500,13 +502,40 @@ cdef inline stored_t mean(stored_t* kind, work_t total, double count) noexcept n
         return cell(kind, <int32_t>nearest(<float>total / <float>count))
     else:
         # Exact: |total| < 2**31, so the quotient is at least 2**-31 of itself away from a tie it is not.
-        ratio = rint(<double>total / count)
-        return cell(kind, ratio)
+        return cell(kind, <int32_t>whole(<double>total / count))
+
+
+cdef inline bint inverted(stored_t* kind, const work_t* total, double count) noexcept nogil:
+    """Whether a rounded mean of small whole numbers is had by a multiplication.
+
+    Over an odd count none is a tie, and the error of the product, total / count * 2**-23 or * 2**-52, does not reach one
+    that is at least 1 / (2 * count) away; the inverse of a power of two is exact.
+    """
+    cdef int64_t n = <int64_t>count
+    if stored_t is half_t or stored_t is brain_t or stored_t is float or stored_t is double:
+        return False
+    return (work_t is uint16_t or work_t is int32_t) and (n & 1 == 1 or n & (n - 1) == 0)
+
+
+cdef inline stored_t inverted_mean(stored_t* kind, work_t total, double inverse) noexcept nogil:
+    """As `mean`, by the inverse of the count."""
+    if work_t is uint16_t:
+        return cell(kind, <int32_t>nearest(<float>total * <float>inverse))
+    elif work_t is int32_t:
+        return cell(kind, <int32_t>whole(<double>total * inverse))
+    else:
+        return cell(kind, total)
 
 
 cdef inline float nearest(float x) noexcept nogil:
     """The integer nearest to x, half to even, for 0 <= x < 2**22."""
     cdef float ones = 8388608       # from here on floats are whole
+    return (x + ones) - ones
+
+
+cdef inline double whole(double x) noexcept nogil:
+    """The integer nearest to x, half to even, for |x| < 2**51."""
+    cdef double ones = 6755399441055744     # as above, for both signs
     return (x + ones) - ones
 
 

@@ -75,10 +75,13 @@ typedef void (*cypool_combine)(void *out, ptrdiff_t out_step, const void *src, p
 
 #if defined(__AVX512BW__)
 #define CYPOOL_BYTES 64
+#define CYPOOL_HALF_BYTES 32
 #elif defined(__AVX2__)
 #define CYPOOL_BYTES 32
+#define CYPOOL_HALF_BYTES 16
 #else
 #define CYPOOL_BYTES 16
+#define CYPOOL_HALF_BYTES 8
 #endif
 
 #define CYPOOL_INLINE static inline __attribute__((always_inline))
@@ -111,6 +114,124 @@ typedef void (*cypool_combine)(void *out, ptrdiff_t out_step, const void *src, p
             *(V *)(out + 3 * lanes) = d;                                                                              \
         }                                                                                                             \
     }
+
+/* One vector of each of four rows whose windows overlap: their taps come in runs of rows a `step` apart, as the windows
+   do, so that a cell is read once for all four. What maxima share is merged once as well; sums are made in the order of
+   their taps, as everywhere, and of one run. */
+#define CYPOOL_FOUR_ROWS(NAME, T, V, MERGE, SHARED)                                                                   \
+    CYPOOL_INLINE void NAME(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t step, const ptrdiff_t *taps,          \
+                            ptrdiff_t n, ptrdiff_t run) {                                                             \
+        V a, b, c, d, e, f, g, h, x, y;                                                                               \
+        ptrdiff_t t, i;                                                                                               \
+        for (t = 0; t < n; t += run) {                                                                                \
+            const T *row = src + taps[t];                                                                             \
+            e = *(const V *)row;                                                                                      \
+            f = *(const V *)(row + step);                                                                             \
+            g = *(const V *)(row + 2 * step);                                                                         \
+            h = *(const V *)(row + 3 * step);                                                                         \
+            x = *(const V *)(row + 4 * step);                                                                         \
+            if (run == 2) {                                                                                           \
+                e = MERGE(e, f);                                                                                      \
+                f = MERGE(f, g);                                                                                      \
+                g = MERGE(g, h);                                                                                      \
+                h = MERGE(h, x);                                                                                      \
+            } else if (run == 3) {                                                                                    \
+                y = *(const V *)(row + 5 * step);                                                                     \
+                if (SHARED) {                                                                                         \
+                    f = MERGE(f, g);                                                                                  \
+                    e = MERGE(e, f);                                                                                  \
+                    f = MERGE(f, h);                                                                                  \
+                    x = MERGE(h, x);                                                                                  \
+                    g = MERGE(g, x);                                                                                  \
+                    h = MERGE(x, y);                                                                                  \
+                } else {                                                                                              \
+                    e = MERGE(e, f);                                                                                  \
+                    f = MERGE(f, g);                                                                                  \
+                    e = MERGE(e, g);                                                                                  \
+                    g = MERGE(g, h);                                                                                  \
+                    f = MERGE(f, h);                                                                                  \
+                    h = MERGE(h, x);                                                                                  \
+                    g = MERGE(g, x);                                                                                  \
+                    h = MERGE(h, y);                                                                                  \
+                }                                                                                                     \
+            } else if (SHARED) {                                                                                      \
+                for (i = 4; i < run; i++) {                                                                           \
+                    x = *(const V *)(row + i * step);                                                                 \
+                    h = MERGE(h, x);                                                                                  \
+                }                                                                                                     \
+                g = MERGE(g, h);                                                                                      \
+                f = MERGE(f, g);                                                                                      \
+                e = MERGE(e, f);                                                                                      \
+                x = *(const V *)(row + run * step);                                                                   \
+                f = MERGE(f, x);                                                                                      \
+                y = *(const V *)(row + (run + 1) * step);                                                             \
+                x = MERGE(x, y);                                                                                      \
+                g = MERGE(g, x);                                                                                      \
+                y = *(const V *)(row + (run + 2) * step);                                                             \
+                x = MERGE(x, y);                                                                                      \
+                h = MERGE(h, x);                                                                                      \
+            } else {                                                                                                  \
+                e = MERGE(e, f);                                                                                      \
+                f = MERGE(f, g);                                                                                      \
+                e = MERGE(e, g);                                                                                      \
+                g = MERGE(g, h);                                                                                      \
+                e = MERGE(e, h);                                                                                      \
+                f = MERGE(f, h);                                                                                      \
+                for (i = 4; i < run; i++) {                                                                           \
+                    x = *(const V *)(row + i * step);                                                                 \
+                    e = MERGE(e, x);                                                                                  \
+                    f = MERGE(f, x);                                                                                  \
+                    g = MERGE(g, x);                                                                                  \
+                    h = MERGE(h, x);                                                                                  \
+                }                                                                                                     \
+                x = *(const V *)(row + run * step);                                                                   \
+                f = MERGE(f, x);                                                                                      \
+                g = MERGE(g, x);                                                                                      \
+                h = MERGE(h, x);                                                                                      \
+                x = *(const V *)(row + (run + 1) * step);                                                             \
+                g = MERGE(g, x);                                                                                      \
+                h = MERGE(h, x);                                                                                      \
+                x = *(const V *)(row + (run + 2) * step);                                                             \
+                h = MERGE(h, x);                                                                                      \
+            }                                                                                                         \
+            if (t) {                                                                                                  \
+                e = MERGE(a, e);                                                                                      \
+                f = MERGE(b, f);                                                                                      \
+                g = MERGE(c, g);                                                                                      \
+                h = MERGE(d, h);                                                                                      \
+            }                                                                                                         \
+            a = e, b = f, c = g, d = h;                                                                               \
+        }                                                                                                             \
+        *(V *)out = a;                                                                                                \
+        *(V *)(out + out_step) = b;                                                                                   \
+        *(V *)(out + 2 * out_step) = c;                                                                               \
+        *(V *)(out + 3 * out_step) = d;                                                                               \
+    }                                                                                                                 \
+    /* As many rows as can be done so; returns how many that are. */                                                  \
+    CYPOOL_INLINE ptrdiff_t NAME##_all(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t step, const ptrdiff_t *taps,\
+                                       ptrdiff_t n, ptrdiff_t run, ptrdiff_t rows, ptrdiff_t length) {                \
+        const ptrdiff_t lanes = sizeof(V) / sizeof(T);                                                                \
+        ptrdiff_t r, j;                                                                                               \
+        for (r = 0; r + 4 <= rows; r += 4, out += 4 * out_step, src += 4 * step)                                      \
+            for (j = 0; j < length; j += lanes) {                                                                     \
+                j = j < length - lanes ? j : length - lanes;                                                          \
+                NAME(out + j, out_step, src + j, step, taps, n, run);                                                 \
+            }                                                                                                         \
+        return r;                                                                                                     \
+    }
+
+/* How many taps in a row are a step apart, if all are in such runs; else 1. */
+CYPOOL_INLINE ptrdiff_t cypool_run(const ptrdiff_t *taps, ptrdiff_t n, ptrdiff_t step) {
+    ptrdiff_t t, run = 1;
+    while (run < n && taps[run] - taps[run - 1] == step)
+        run++;
+    for (t = run; t < n; t++)
+        if (t % run && taps[t] - taps[t - 1] != step)
+            return 1;
+    return n % run ? 1 : run;
+}
+
+#define CYPOOL_OVERLAPPING(NAME, ...) NAME##_overlapping(__VA_ARGS__)
 
 /* A row of fewer lanes than a vector: two shorter vectors that overlap, if its length allows. */
 #define CYPOOL_SHORT(NAME, T, BYTES)                                                                                  \
@@ -221,13 +342,24 @@ CYPOOL_BETTER_PLAIN(double1)
 #define CYPOOL_MAX_FLOAT(a, b) CYPOOL_BETTER_OF(a, b, _larger)
 #define CYPOOL_MIN_FLOAT(a, b) CYPOOL_BETTER_OF(a, b, _smaller)
 
-#define CYPOOL_ROW(NAME, T, MERGE)                                                                                    \
+#define CYPOOL_ROW(NAME, T, MERGE, SHARED)                                                                            \
     CYPOOL_CELLS(NAME##64, T, T##64, MERGE)                                                                           \
     CYPOOL_CELLS(NAME##32, T, T##32, MERGE)                                                                           \
     CYPOOL_CELLS(NAME##16, T, T##16, MERGE)                                                                           \
     CYPOOL_CELLS(NAME##8, T, T##8, MERGE)                                                                             \
     CYPOOL_CELLS(NAME##1, T, T##1, MERGE)                                                                             \
     CYPOOL_FOURFOLD(NAME##_four, CYPOOL_JOIN(NAME, CYPOOL_BYTES), T, CYPOOL_JOIN(T, CYPOOL_BYTES), MERGE)             \
+    CYPOOL_FOUR_ROWS(NAME##_rows, T, CYPOOL_JOIN(T, CYPOOL_BYTES), MERGE, SHARED)                                     \
+    CYPOOL_FOUR_ROWS(NAME##_half_rows, T, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), MERGE, SHARED)                           \
+    CYPOOL_INLINE ptrdiff_t NAME##_overlapping(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t step,              \
+                                               const ptrdiff_t *taps, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t length) {\
+        const ptrdiff_t run = rows < 4 ? 1 : cypool_run(taps, n, step);                                               \
+        if (run == 1 || (!(SHARED) && (run < n || n > 8)) || length < CYPOOL_LANES(T) / 2)                            \
+            return 0;                                                                                                 \
+        if (length < CYPOOL_LANES(T))                                                                                 \
+            return NAME##_half_rows_all(out, out_step, src, step, taps, n, run, rows, length);                        \
+        return NAME##_rows_all(out, out_step, src, step, taps, n, run, rows, length);                                 \
+    }                                                                                                                 \
     CYPOOL_INLINE void NAME##_row(T *out, const T *src, const ptrdiff_t *taps, ptrdiff_t n, ptrdiff_t length) {       \
         const ptrdiff_t lanes = CYPOOL_LANES(T);                                                                      \
         ptrdiff_t j = 0;                                                                                              \
@@ -254,13 +386,14 @@ CYPOOL_BETTER_PLAIN(double1)
 #define CYPOOL_BYTES 1
 #define CYPOOL_LANES(T) ((ptrdiff_t)1)
 
-#define CYPOOL_ROW(NAME, T, MERGE)                                                                                    \
+#define CYPOOL_ROW(NAME, T, MERGE, SHARED)                                                                            \
     CYPOOL_CELLS(NAME##1, T, T, MERGE)                                                                                \
     CYPOOL_INLINE void NAME##_row(T *out, const T *src, const ptrdiff_t *taps, ptrdiff_t n, ptrdiff_t length) {       \
         ptrdiff_t j;                                                                                                  \
         for (j = 0; j < length; j++)                                                                                  \
             NAME##1(out + j, src + j, taps, n);                                                                       \
     }
+#define CYPOOL_OVERLAPPING(NAME, ...) 0
 
 #endif
 
@@ -270,8 +403,8 @@ CYPOOL_BETTER_PLAIN(double1)
 #define CYPOOL_MORE 1
 #define CYPOOL_FAR 2
 #define CYPOOL_AHEAD 32
-#define CYPOOL_COMBINE(NAME, T, MERGE)                                                                                \
-    CYPOOL_ROW(NAME, T, MERGE)                                                                                        \
+#define CYPOOL_COMBINE(NAME, T, MERGE, SHARED)                                                                        \
+    CYPOOL_ROW(NAME, T, MERGE, SHARED)                                                                                \
     static void NAME(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t src_step, const ptrdiff_t *taps,       \
                      const ptrdiff_t *codes, ptrdiff_t n_taps, ptrdiff_t rows, ptrdiff_t length, ptrdiff_t out_gap,   \
                      ptrdiff_t src_gap, int how, void *op) {                                                          \
@@ -279,7 +412,12 @@ CYPOOL_BETTER_PLAIN(double1)
         const T *from = (const T *)src;                                                                               \
         ptrdiff_t r, t, j;                                                                                            \
         (void)codes, (void)out_gap, (void)src_gap, (void)op;                                                          \
-        for (r = 0; r < rows; r++, to += out_step, from += src_step) {                                                \
+        r = 0;                                                                                                        \
+        if (how != CYPOOL_MORE)                                                                                       \
+            r = CYPOOL_OVERLAPPING(NAME, to, out_step, from, src_step, taps, n_taps, rows, length);                   \
+        to += r * out_step;                                                                                           \
+        from += r * src_step;                                                                                         \
+        for (; r < rows; r++, to += out_step, from += src_step) {                                                     \
             if (how == CYPOOL_MORE) {                                                                                 \
                 for (t = 0; t < n_taps; t++)                                                                          \
                     for (j = 0; j < length; j++) {                                                                    \
@@ -321,11 +459,11 @@ CYPOOL_BETTER_PLAIN(double1)
     }
 
 #define CYPOOL_WHOLE(T)                                                                                               \
-    CYPOOL_COMBINE(T##_max, T, CYPOOL_MAX_WHOLE)                                                                      \
-    CYPOOL_COMBINE(T##_min, T, CYPOOL_MIN_WHOLE)
+    CYPOOL_COMBINE(T##_max, T, CYPOOL_MAX_WHOLE, 1)                                                                   \
+    CYPOOL_COMBINE(T##_min, T, CYPOOL_MIN_WHOLE, 1)
 #define CYPOOL_FLOAT(T)                                                                                               \
-    CYPOOL_COMBINE(T##_max, T, CYPOOL_MAX_FLOAT)                                                                      \
-    CYPOOL_COMBINE(T##_min, T, CYPOOL_MIN_FLOAT)
+    CYPOOL_COMBINE(T##_max, T, CYPOOL_MAX_FLOAT, 1)                                                                   \
+    CYPOOL_COMBINE(T##_min, T, CYPOOL_MIN_FLOAT, 1)
 
 CYPOOL_WHOLE(int8_t)
 CYPOOL_WHOLE(int16_t)
@@ -337,11 +475,11 @@ CYPOOL_WHOLE(uint32_t)
 CYPOOL_WHOLE(uint64_t)
 CYPOOL_FLOAT(float)
 CYPOOL_FLOAT(double)
-CYPOOL_COMBINE(uint16_t_sum, uint16_t, CYPOOL_SUM)
-CYPOOL_COMBINE(int32_t_sum, int32_t, CYPOOL_SUM)
-CYPOOL_COMBINE(uint64_t_sum, uint64_t, CYPOOL_SUM)
-CYPOOL_COMBINE(float_sum, float, CYPOOL_SUM)
-CYPOOL_COMBINE(double_sum, double, CYPOOL_SUM)
+CYPOOL_COMBINE(uint16_t_sum, uint16_t, CYPOOL_SUM, 0)
+CYPOOL_COMBINE(int32_t_sum, int32_t, CYPOOL_SUM, 0)
+CYPOOL_COMBINE(uint64_t_sum, uint64_t, CYPOOL_SUM, 0)
+CYPOOL_COMBINE(float_sum, float, CYPOOL_SUM, 0)
+CYPOOL_COMBINE(double_sum, double, CYPOOL_SUM, 0)
 
 static const cypool_combine cypool_max[] = {int8_t_max,  int16_t_max,  int32_t_max,  int64_t_max, uint8_t_max,
                                             uint16_t_max, uint32_t_max, uint64_t_max, float_max,   double_max};
