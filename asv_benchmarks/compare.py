@@ -9,6 +9,7 @@ be looked at: the same source built twice differs by 1 to 6 %.
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from pathlib import Path
 from statistics import median
 from types import ModuleType
 from typing import Any
+
+os.environ["CYPOOL_NUM_THREADS"] = "1"  # read when a build is imported
 
 import numpy as np
 from benchmarks import instructions, timing
@@ -87,7 +90,6 @@ def calls_of(site: Path) -> ModuleType:
     sys.path.remove(str(site))
     if not Path(calls.cypool.__file__).is_relative_to(site):
         raise ImportError(f"cypool came from {calls.cypool.__file__}, not from {site}")
-    calls.cypool.set_num_threads(1)
     return calls
 
 

@@ -29,6 +29,8 @@ SHARES = 4
 """Windows over cells that are made at once, up to which sums are made in one go rather than axis by axis."""
 NARROW = 8
 """Lanes below which they are no row of their own."""
+LINE = 256
+"""Indices that are followed together where they name any cell, 28 bytes for each: more leave no room for the cells."""
 ROW = 1024
 """Lanes that are handled at once where a row must be cut."""
 PARTS = 16
@@ -109,6 +111,8 @@ def plan(
     steps = [(a.base, a.strides[1 if request.mode == TAKE else 0]) for a in axes]
     line = min(steps)[1] if request.anywhere else 0
     line *= all(step == base * line for base, step in steps)
+    if line:
+        axes = _joined(axes, (0 if request.mode == TAKE else 1, 2))
     tiled = [_tiled(a, request.mode) for a in axes]
     clipped = any(t.whole_first > 0 or t.whole_last < a.count for a, t in zip(axes, tiled, strict=True))
     codes = prod(w.size for w in found) if request.flat else prod(w.kernel for w in found)
@@ -129,7 +133,7 @@ def plan(
     parts = min(phases, PARTS) if shared else 1
     box = -(-one * planes_tile // 16) * 16
     rungs = max(_rungs(a, t.halo()) for a, t in zip(axes, tiled, strict=True)) if request.mode == SUM else 0
-    row = min(ROW, lanes_tile * max(t.length for t in tiled)) if request.mode >= SCATTER else 0
+    row = min(LINE if line else ROW, lanes_tile * max(t.length for t in tiled)) if request.mode >= SCATTER else 0
     if request.mode >= TAKE or straight:
         box = 0
     table = [
@@ -154,6 +158,19 @@ def plan(
         np.array(table + bins, np.int64).tobytes(),
         prod(shape) + prod(w.count for w in found) * prod(k.size for k in kept),
     )
+
+
+def _joined(axes: list[Axis], arrays: tuple[int, int]) -> list[Axis]:
+    """Join the axes whose windows follow each other in two arrays, where what an index means is the same for all."""
+    joined = axes[:1]
+    for axis in axes[1:]:
+        last = joined[-1]
+        if all(last.strides[i] == axis.count * axis.strides[i] for i in arrays):
+            count = last.count * axis.count
+            joined[-1] = Axis(count, 1, 1, 1, 0, 0, count, axis.strides, axis.code, axis.base)
+        else:
+            joined.append(axis)
+    return joined
 
 
 def _tiled(axis: Axis, mode: int) -> _Tiled:

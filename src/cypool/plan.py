@@ -46,7 +46,7 @@ RUN = 32 * 1024
 """Cells of a tile of windows that are one run of memory each; and of one window that is converted on the way."""
 NARROW = 8
 """Lanes below which a strided window along the rows is gathered first."""
-ROW = 1024
+ROW = 4096
 """Lanes of a row in a tile, if it must be cut."""
 BLOCK = 16 * 1024
 """Bytes of a tile's rows that stay in the first-level cache."""
@@ -167,6 +167,8 @@ def plan(
     if request.means:
         request = request._replace(lane_type=request.x_type)
     width = BYTES[request.lane_type]
+    if pooled and _beside(pooled[-1], lanes, request):
+        pooled[-1], lanes = _flat(pooled[-1], lanes), Kept(1, (1,) * len(strides))
     run = None if request.means else _run(pooled, lanes.size, width, request)
     turned = lanes.size == 1 and (run is None or run.bins is not None) and _turned(pooled, outer, width, request)
     if turned:
@@ -259,6 +261,24 @@ def merge_lanes(kept: list[Kept], arrays: int) -> tuple[Kept, list[Kept]]:
     return Kept(1, (1,) * arrays), merged
 
 
+def _beside(axis: Axis, lanes: Kept, request: Request) -> bool:
+    """Whether windows that lie a few lanes apart may as well be windows of lanes: of cells as far apart."""
+    follow = all(n == lanes.size * of for n, of in zip(axis.strides, lanes.strides, strict=True))
+    plain = (
+        axis.stride == 1
+        and axis.kernel <= DIRECT
+        and axis.bins is None
+        and not (request.indices or request.means or request.gaps)
+    )
+    return 1 < lanes.size < WIDE and plain and follow
+
+
+def _flat(axis: Axis, lanes: Kept) -> Axis:
+    n = lanes.size
+    size, kernel, _, dilation, low, high, count = axis[:7]
+    return Axis(size * n, kernel, 1, dilation * n, low * n, high * n, count * n, lanes.strides)
+
+
 def _continued(run: Axis, outer: list[Kept]) -> Axis:
     """Merge into an axis the planes whose windows follow each other."""
     while outer and _continues(run, outer[-1]):
@@ -307,7 +327,7 @@ def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tup
     # becomes several rows, its pieces one after the other in memory.
     part = axis.kernel
     if long:
-        part = next((p for p in range(min(4 * ROW, axis.kernel), 63, -1) if axis.kernel % p == 0), axis.kernel)
+        part = next((p for p in range(min(ROW, axis.kernel), 63, -1) if axis.kernel % p == 0), axis.kernel)
     if not inside or part * axis.dilation * lanes * width > STREAM // 4:
         return (axis, rows) if not long else (None, pooled)
     pieces = axis._replace(
@@ -528,13 +548,13 @@ def _block(
     row = 1
     if across:
         if lanes >= WIDE and (request.gaps or request.x_type != request.lane_type):
-            lanes_tile = even(lanes, max(16, 2 * ROW // across.extent))
+            lanes_tile = even(lanes, max(16, ROW // 2 // across.extent))
         windows.append(_columns(across, lanes_tile))
         row = _pitch(across, windows[-1])
     elif turned:
         lanes_tile = even(lanes, 2 * WIDE)
-    elif lanes > 2 * ROW:
-        lanes_tile = ROW
+    elif lanes > ROW // 2:
+        lanes_tile = ROW // 4
     row *= lanes_tile
     # Rows of large windows are work enough for a tile each.
     budget = max(1, min(BLOCK // width // row, WORK // (row * prod(min(a.kernel, a.size) for a in rows))))
@@ -542,7 +562,7 @@ def _block(
         budget = max(1, int(TURN // (row * prod(a.size / a.count for a in rows))))
     if not turned and not request.indices and rows[-1].kernel > 1 and rows[-1].stride == rows[-1].dilation == 1:
         # Windows that overlap are merged four rows at a time.
-        budget = max(4, budget // 4 * 4)
+        budget = max(4 if 4 * row * _weight(width, request) <= STREAM // 2 else 1, budget // 4 * 4)
     planes_tile = _fill(rows, windows, planes, budget)
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
@@ -550,7 +570,10 @@ def _block(
     if request.gaps or request.x_type != request.lane_type or (across and across.strides[0] != lanes_tile):
         box = _box(rows, windows, row)
         overlapping = any(a.kernel > a.stride for a in rows)
-        staged = 1 if (overlapping or picked) and box <= STREAM // _weight(width, request) else 2
+        # Rows without a gap between them are copied in one go.
+        cells = min(across.cells(windows[-1]), across.size) if across else 1
+        joined = rows[-1].strides[0] == cells * lanes_tile and (not across or across.strides[0] == lanes_tile)
+        staged = 1 if (overlapping or picked or joined) and box <= STREAM // _weight(width, request) else 2
         buffer = max(buffer, box if staged == 1 else windows[len(rows) - 1] * row)
     elif turned:
         staged, buffer = 1, max(buffer, _box(rows, windows, row))

@@ -805,13 +805,12 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, Memory x, Py_ssize_t source, 
     if head.has_across:
         source += (tile.start + tile.begin) * step
         mask += (tile.start + tile.begin) * job.across.strides[<int>MASK]
-    if head.turned:
-        # Cells that lie side by side in each plane, and so will in the box, are one row.
-        for walked in range(n_axes - 1, -1, -1):
-            length *= high[walked] - low[walked]
-            if (walked == 0 or job.rows[walked - 1].strides[<int>X] != length
-                    or strides[walked - 1] != length * width):
-                break
+    # Rows of cells that follow each other in the array, and so in the box, are one row.
+    while (walked > 0 and not head.masked and (head.turned or step == tile.lanes)
+           and strides[walked - 1] == length * tile.lanes
+           and job.rows[walked - 1].strides[<int>X] == length * (1 if head.turned else tile.lanes)):
+        walked -= 1
+        length *= high[walked] - low[walked]
     while True:
         from_x = source
         from_mask = mask

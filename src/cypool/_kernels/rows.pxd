@@ -508,13 +508,16 @@ cdef inline stored_t mean(stored_t* kind, work_t total, double count) noexcept n
 cdef inline bint inverted(stored_t* kind, const work_t* total, double count) noexcept nogil:
     """Whether a rounded mean of small whole numbers is had by a multiplication.
 
-    Over an odd count none is a tie, and the error of the product, total / count * 2**-23 or * 2**-52, does not reach one
-    that is at least 1 / (2 * count) away; the inverse of a power of two is exact.
+    Over an odd count none is a tie, and the error of the product, total / count * 2**-23 or * 2**-52, does not reach
+    one that is at least 1 / (2 * count) away; the inverse of a power of two is exact.
     """
     cdef int64_t n = <int64_t>count
+    cdef bint exact = False
+    if work_t is uint16_t or work_t is int32_t:
+        exact = n & 1 == 1 or n & (n - 1) == 0
     if stored_t is half_t or stored_t is brain_t or stored_t is float or stored_t is double:
-        return False
-    return (work_t is uint16_t or work_t is int32_t) and (n & 1 == 1 or n & (n - 1) == 0)
+        exact = False
+    return exact
 
 
 cdef inline stored_t inverted_mean(stored_t* kind, work_t total, double inverse) noexcept nogil:
