@@ -100,3 +100,20 @@ def test_show_config(capsys):
     assert {name: value.strip() for name, value in printed.items()} == {name: str(v) for name, v in config.items()}
     with pytest.raises(ValueError, match="mode must be"):
         cypool.show_config(mode="json")
+
+
+PAST_THE_END = """
+import numpy as np
+from cypool import calls, dispatch
+x = np.zeros((8, 8))
+call = calls.prepare(calls.MAX, x.shape, x.strides, x.dtype, False, None, None, 2, None, 0, 1, None, False, False)
+dispatch.kernels.forward.pool(x[:7].copy(), np.empty(call.shape), None, call.table, call.divisor, 1)
+"""
+
+
+@pytest.mark.skipif(not _cpu.checked, reason="not the build with bounds checks")
+@pytest.mark.parametrize("level", dispatch.available())
+def test_the_checked_build_stops_at_the_end_of_an_array(level):
+    done = start(PAST_THE_END, CYPOOL_LEVEL=level)
+    assert done.returncode != 0
+    assert "are outside of 448 bytes" in done.stderr
