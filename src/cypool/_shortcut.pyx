@@ -52,9 +52,11 @@ cdef class Shortcut:
             key = self.key(op, x, array, window, options)
             if key is not None:
                 call = self.known.get(key)
-        if call is None or (out is not None and not fits(out, array, call)):
+        if call is None:
             return self.at_length(op, x, window, options, missing, out, num_threads)
         table, divisor, then, shape, dtype, index_dtype, serial, order, nothing = call
+        if out is not None and not fits(out, array, shape, dtype, order):
+            return self.at_length(op, x, window, options, missing, out, num_threads)
         count = 1 if serial and num_threads is None else threads.resolve(num_threads)
         try:
             y = empty(shape, dtype, order) if out is None else out
@@ -121,17 +123,17 @@ cdef bint of_integers(tuple values):
     return True
 
 
-cdef bint fits(out, const Array* x, tuple call) except -1:
+cdef bint fits(out, const Array* x, shape, dtype, order) except -1:
     """Whether an `out` is as the new array would be, and apart from `x`."""
     cdef object capsule
     cdef const Array* array
     cdef Memory mine, others
     cdef int need = ALIGNED | WRITEABLE
-    if type(out) is not ndarray or out.dtype is not call[4] or out.shape != call[3]:
+    if type(out) is not ndarray or out.dtype is not dtype or out.shape != shape:
         return False
     capsule = out.__array_struct__
     array = <const Array*>PyCapsule_GetPointer(capsule, NULL)
-    need |= F_ORDER if call[7] == "F" else C_ORDER
+    need |= F_ORDER if order == "F" else C_ORDER
     mine, others = span(array), span(x)
     return array.flags & need == need and (mine.data + mine.size <= others.data
                                            or others.data + others.size <= mine.data)

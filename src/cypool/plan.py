@@ -307,7 +307,7 @@ def _weight(width: int, request: Request) -> int:
 
 def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tuple[Axis | None, list[Axis]]:
     """Choose the axis that runs along rows, if there are not lanes enough to do without."""
-    if not pooled or (lanes >= WIDE and not _large(pooled, [_program(a, 1.0, request) for a in pooled], request)):
+    if not pooled or (lanes >= WIDE and not _large(pooled, request)):
         return None, pooled
     if lanes >= WIDE and len(pooled) == 1:
         # Large windows of lanes are streamed, in rows of one cell.
@@ -368,7 +368,7 @@ def _means(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
         rows = pooled
     elif lanes.size > 8 or last.kernel != 2 or not _side_by_side(last) or last.strides[:2] != (lanes.size,) * 2:
         return False
-    few = prod(a.kernel for a in rows) <= BOX and not _large(rows, [_program(a, 1.0, request) for a in rows], request)
+    few = prod(a.kernel for a in rows) <= BOX and not _large(rows, request)
     return few and (lanes.strides[1] == 1 or lanes.size == 1)
 
 
@@ -378,9 +378,7 @@ def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request)
         return False
     last = pooled[-1]
     plain = request.x_type == request.lane_type == request.y_type and last.strides[:2] == (1, 1)
-    few = prod(a.kernel for a in pooled) <= BATCH and not _large(
-        pooled, [_program(a, 1.0, request) for a in pooled], request
-    )
+    few = prod(a.kernel for a in pooled) <= BATCH and not _large(pooled, request)
     # Rows of blocks are merged faster: most of what they read they read once.
     short = last.count <= SHORT and last.size <= (2 * SHORT if last.extent > last.stride else SHORT - 1)
     return plain and few and (last.bins is not None or short)
@@ -560,10 +558,12 @@ def _block(
     budget = max(1, min(BLOCK // width // row, WORK // (row * prod(min(a.kernel, a.size) for a in rows))))
     if turned:
         budget = max(1, int(TURN // (row * prod(a.size / a.count for a in rows))))
-    if not turned and not request.indices and rows[-1].kernel > 1 and rows[-1].stride == rows[-1].dilation == 1:
-        # Windows that overlap are merged four rows at a time.
-        budget = max(4 if 4 * row * _weight(width, request) <= STREAM // 2 else 1, budget // 4 * 4)
-    planes_tile = _fill(rows, windows, planes, budget)
+    overlap = rows[-1].kernel > 1 and rows[-1].stride == rows[-1].dilation == 1 and not (turned or request.indices)
+    step = 1
+    if overlap and 4 * row * _weight(width, request) <= STREAM // 2:
+        step = 4  # rows that are merged at once
+        budget = max(step, budget // step * step)
+    planes_tile = _fill(rows, windows, planes, budget, step)
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
     # Cells that may be absent are looked at on their way into scratch.
@@ -580,13 +580,13 @@ def _block(
     return windows, planes_tile, lanes_tile, staged, buffer
 
 
-def _fill(rows: list[Axis], windows: list[int], planes: int, budget: int) -> int:
-    """Make a tile of about `budget` rows, the last axis first; return how many planes it takes."""
+def _fill(rows: list[Axis], windows: list[int], planes: int, budget: int, step: int = 1) -> int:
+    """Make a tile of about `budget` rows, the last axis first and by whole steps; return how many planes it takes."""
     windows[: len(rows)] = [1] * len(rows)
     for i in range(len(rows) - 1, -1, -1):
         windows[i] = even(rows[i].count, budget)
-        if budget % 4 == 0:
-            windows[i] = min(rows[i].count, -(-windows[i] // 4) * 4)
+        if i == len(rows) - 1:
+            windows[i] = min(rows[i].count, -(-windows[i] // step) * step)
         budget //= windows[i]
         if windows[i] < rows[i].count:
             return 1
@@ -623,7 +623,7 @@ def _stream(
 ) -> tuple[list[int], list[int], int, int] | None:
     """Return a tile of streamed windows as (rings, windows, planes, lanes), or None if they are better merged whole."""
     *others, run = rows
-    if across.bins is not None or not _large(rows, programs, request):
+    if across.bins is not None or not _large(rows, request):
         return None
     rings = _rings(run, *programs[len(rows) - 1])
     lanes_tile = lanes if lanes < WIDE else min(lanes, max(16, 64 // width))
@@ -735,14 +735,15 @@ def _folds(axis: Axis) -> int:
     return folds if kernel == 1 else 0
 
 
-def _large(rows: list[Axis], programs: list[Program], request: Request) -> bool:
+def _large(rows: list[Axis], request: Request) -> bool:
     """Whether one row axis after the other is cheaper than all taps at once, per row of windows."""
     direct = float(prod(a.kernel for a in rows))
     if len(rows) == 1 and _overlapping(rows[0], request):
         direct = 1 + direct / 4
     cost = 3.0 * prod(a.stride for a in rows)
     after = 1
-    for axis, (levels, last) in zip(reversed(rows), list(reversed(programs))[-len(rows) :], strict=True):
+    for axis in reversed(rows):
+        levels, last = _program(axis, 1.0, request)
         if not last or len(last) > BATCH:
             return False
         cost += (4.5 * levels * axis.stride + len(last)) * after

@@ -125,6 +125,7 @@ cdef struct Job:
     Head head
     Steps steps
     double divisor              # 0: shares are not divided
+    double by, times            # where they are read where they are: as in claims.h
     Py_ssize_t bytes, array_bytes, index_bytes  # of a lane, of a cell in an array, of an index
     const Axis* axes
     const Outer* outer
@@ -630,7 +631,6 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
     cdef Py_ssize_t src_step = 0
     cdef Py_ssize_t cells = tile.lanes
     cdef Py_ssize_t a, c, n, p, rest, line, most
-    cdef int exponent
     all.stride = all.lines = 1
     all.windows = 0
     for a in range(walked):
@@ -691,13 +691,7 @@ cdef void _run_of_blocks(const Job* job, Tile* tile, const Py_ssize_t* index, Py
     all.claims, all.n, all.starts = claims, n, starts
     all.stop = all.windows - most
     all.begin, all.end = tile.begin, tile.end
-    all.by, all.times = 0, 1
-    if head.straight and head.mode == SUM and job.divisor != 0:
-        # A power of two has an inverse, and a multiplication is rounded as the division is.
-        if frexp(job.divisor, &exponent) == 0.5:
-            all.times = 1 / job.divisor
-        else:
-            all.by = job.divisor
+    all.by, all.times = job.by, job.times
     if walked > 0:
         axis = &job.axes[walked - 1]
         out_step, src_step = axis.stride * axis.strides[<int>OUT], tile.step[walked - 1]
@@ -1169,8 +1163,16 @@ cdef void _store_sums(const Job* job, Tile* tile, Py_ssize_t plane, Memory x) no
 
 cdef void _read(Job* job, const Py_ssize_t* table, double divisor):
     """Lay the plan's table open and choose its loops."""
+    cdef int exponent
     job.head = (<const Head*>table)[0]
     job.divisor = divisor
+    job.by, job.times = 0, 1
+    if job.head.straight and job.head.mode == SUM and divisor != 0:
+        # A power of two has an inverse, and a multiplication is rounded as the division is.
+        if frexp(divisor, &exponent) == 0.5:
+            job.times = 1 / divisor
+        else:
+            job.by = divisor
     job.axes = <const Axis*>(table + sizeof(Head) // sizeof(Py_ssize_t))
     job.outer = <const Outer*>(job.axes + job.head.n_axes)
     job.bytes = _bytes(job.head.lane_type)
