@@ -9,7 +9,7 @@ few percent.
 """
 
 from collections.abc import Sequence
-from math import gcd, prod
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,8 @@ MAX, MIN, SUM = range(3)
 
 BATCH = 64
 """Taps that one call of a kernel's `combine` merges."""
+SLID = 8
+"""Cells that a stream goes by; the kernels know them too."""
 DIRECT = 6
 """Taps along a row that are merged one after the other; more grow as a ladder."""
 LADDER = 4
@@ -38,10 +40,6 @@ BOX = 12
 """Rows of cells under a block window that are merged with it in one go."""
 PICKS = 16
 """Cells of a window that are looked at in one go where their indices are wanted; twice as many if no stride is 1."""
-SHARED = 25
-"""Rows of cells under windows a row apart that are merged at once, if they are not summed."""
-PAGE, WAYS = 4096, 8
-"""Rows a page apart share a place in the first-level cache, which holds no more of them."""
 RUN = 32 * 1024
 """Cells of a tile of windows that are one run of memory each; and of one window that is converted on the way."""
 NARROW = 8
@@ -64,6 +62,8 @@ TILES = 16
 """Tiles to cut a stream into, where there are not as many anyway, for threads to share."""
 
 
+Program = tuple[int, list[tuple[int, int]]]
+"""How a window grows along an axis: the height of a ladder, and (level, tap) pairs to merge in the end."""
 Strides = tuple[int, ...]
 """Of one axis in each array of a call: here the input, the output, the indices and the mask."""
 
@@ -195,7 +195,7 @@ def plan(
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
         turned, request.means, request.power,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
-        tiling.buffer, 3 + max(tiling.levels), tiling.slots, tiling.partial, partials, tiling.slab, sum(tiling.rings),
+        tiling.buffer, tiling.buffers, tiling.slots, tiling.partial, partials, tiling.slab, tiling.ring,
         tiling.tiles,
         across is not None, len(rows), len(outer),
     ]  # fmt: skip
@@ -310,8 +310,7 @@ def _across(pooled: list[Axis], lanes: int, width: int, request: Request) -> tup
     if not pooled or (lanes >= WIDE and not _large(pooled, request)):
         return None, pooled
     if lanes >= WIDE and len(pooled) == 1:
-        # Large windows of lanes are streamed, in rows of one cell.
-        return Axis(1, 1, 1, 1, 0, 0, 1, (1, 1, 1, 1)), pooled
+        return None, pooled
     *rows, axis = pooled
     # Padding is laid out in scratch; where it would dwarf the cells, taps are clipped one by one instead.
     if axis.extent > 4 * axis.size + 64:
@@ -408,9 +407,11 @@ class Tiling(NamedTuple):
     boxed: bool
     picked: bool
     buffer: int
+    buffers: int
     slots: int
     partial: int
     slab: int
+    ring: int
     tiles: int
 
 
@@ -440,20 +441,16 @@ def _tiling(
             if folds[-1]
             else _program(across, 16.0 if narrow else 1.0, request)
         )
-    levels = [p[0] for p in programs]
-    lasts = [p[1] for p in programs]
-    rings: list[int] = []
-    slab = 0
     picked = _picked(rows, across, lanes.size, request)
     stream = None
-    if across and not picked:
-        stream = _stream(rows, across, lanes.size, planes, programs, width, request)
+    if not picked and (across or lanes.size >= WIDE):
+        stream = _stream(rows, across, lanes, planes, programs, width, request)
+    rings: list[int] = []
+    slab = ring = 0
     if stream:
-        rings, windows, planes_tile, lanes_tile = stream
-        row = _pitch(axes[-1], windows[-1]) * lanes_tile
-        buffer = planes_tile * _box(rows[:-1], windows, row)
-        slab = planes_tile * prod(windows[: len(rows) - 1]) * row + 32
-        staged, partial, direct = 0, 0, False
+        windows, planes_tile, lanes_tile, rings, staged, direct, buffer, slab, ring = stream
+        programs[len(rows) - 1] = _blocks(rows[-1], request)
+        partial = 0
     else:
         windows, planes_tile, lanes_tile, staged, buffer = _block(
             rows, across, lanes.size, planes, request, width, picked, turned
@@ -471,17 +468,18 @@ def _tiling(
         else:
             direct = direct and across is None and not request.divided and request.gaps is None
     # Straight to the output: along rows from scratch (fused) or from the input (bare), or whole blocks (boxed).
+    levels = [p[0] for p in programs]
+    lasts = [p[1] for p in programs]
     open_ended = (
-        not stream
-        and request.gaps is None
+        request.gaps is None
         and not request.indices
         and request.y_type == request.lane_type
         and (not request.divided or TYPES[request.lane_type] in ("f4", "f8"))
         and (across.strides[1] == 1 if across else lanes.strides[1] == 1 or lanes.size == 1)
     )
     fused = open_ended and folds[-1] > 0
-    bare = fused and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
-    boxed = open_ended and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
+    bare = fused and not stream and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
+    boxed = open_ended and not stream and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
     boxed = boxed and not bare and (fused and _side_by_side(across) if across else request.divided)
     if request.means:
         fused, bare, boxed, staged = False, False, True, 0
@@ -499,8 +497,16 @@ def _tiling(
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
         windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct, fused, bare, boxed,
-        picked, buffer, slots, partial, slab, tiles,
+        picked, buffer, _buffers(programs, rows, stream is not None), slots, partial, slab, ring, tiles,
     )  # fmt: skip
+
+
+def _buffers(programs: list[Program], rows: list[Axis], stream: bool) -> int:
+    """Count the buffers of a block: three, one for each level of a ladder, and one to stage what a slab is made of."""
+    if not stream:
+        return 3 + max(p[0] for p in programs)
+    ladders = [*programs[: len(rows) - 1], *programs[len(rows) :]]
+    return 3 + max((p[0] for p in ladders), default=0) + (len(rows) > 1)
 
 
 def _slots(across: Axis, folds: int, last: list[tuple[int, int]], lanes: int, buffer: int) -> int:
@@ -526,7 +532,7 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
     return Tiling(
         windows, none, [[] for _ in none], none, [], 1, planes_tile, int(staged), False, False, False, False, False,
-        False, -(-buffer // 64) * 64, 0, 0, 0, tiles,
+        False, -(-buffer // 64) * 64, 3, 0, 0, 0, 0, tiles,
     )  # fmt: skip
 
 
@@ -615,28 +621,41 @@ def _side_by_side(axis: Axis) -> bool:
     return axis.kernel == axis.stride <= 3 and axis.low == 0 and axis.cells(axis.count) <= axis.size
 
 
-Program = tuple[int, list[tuple[int, int]]]
-
-
 def _stream(
-    rows: list[Axis], across: Axis, lanes: int, planes: int, programs: list[Program], width: int, request: Request
-) -> tuple[list[int], list[int], int, int] | None:
-    """Return a tile of streamed windows as (rings, windows, planes, lanes), or None if they are better merged whole."""
+    rows: list[Axis], across: Axis | None, lanes: Kept, planes: int, programs: list[Program], width: int, request: Request
+) -> tuple[list[int], int, int, list[int], int, bool, int, int, int] | None:
+    """Lay out streamed windows, or return None if they are better merged whole.
+
+    As (windows, planes, lanes, rings, staged, direct, cells of a buffer, cells of a slab, slabs).
+    """
     *others, run = rows
-    if across.bins is not None or not _large(rows, request):
+    if (across and across.bins is not None) or not _large(rows, request):
         return None
-    rings = _rings(run, *programs[len(rows) - 1])
-    lanes_tile = lanes if lanes < WIDE else min(lanes, max(16, 64 // width))
-    axes = [*others, across]
-    windows = [1] * len(axes)
-    buffers = 3 + max(p[0] for p in programs)
+    axes = [*others, across] if across else others
+    staged = _staged(rows, across, lanes.size, request)
+    direct = request.lane_type == request.y_type and (lanes.strides[1] == 1 or lanes.size == 1)
+    direct = direct and not (axes or request.divided or request.gaps or request.indices)
+    group = -(-SLID * run.dilation // run.stride)
+    rings = _rings(run, *_blocks(run, request), staged)
+    # As well: what stands for no cells, windows that are made in steps, and those that are not made in a buffer.
+    stepwise = request.indices or TYPES[request.lane_type] == "wide"
+    slabs = rings[0] + run.dilation * sum(rings[1:]) + 1 + (SLID + 1) * stepwise + group * bool(others)
+    buffers = _buffers(programs, rows, True)
     weight = _weight(width, request)
-    if across.count == 1 and not others:
-        lanes_tile = min(lanes, max(lanes_tile, STREAM // weight // (buffers + sum(rings)) - 32))
+    windows = [1] * len(axes)
+    lanes_tile = lanes.size if lanes.size < WIDE else min(lanes.size, max(16, 64 // width))
+    if not axes:
+        lanes_tile = even(lanes.size, max(lanes_tile, STREAM // weight // (slabs + buffers * group * (not direct)) - 32))
+
+    def scratch(planes: int = 1) -> tuple[int, int]:
+        row = planes * prod(windows[: len(others)]) * (_pitch(across, windows[-1]) if across else 1) * lanes_tile
+        if others:
+            return max(row, planes * _box(others, windows, row // prod(windows[: len(others)]) // planes)), row + 32
+        return 0 if direct else group * row, row + 32
 
     def cells() -> int:
-        row = _pitch(across, windows[-1]) * lanes_tile
-        return buffers * _box(others, windows, row) + sum(rings) * (prod(windows[:-1]) * row + 32)
+        buffer, slab = scratch()
+        return buffers * buffer + slabs * slab
 
     if cells() * weight > 4 * STREAM:
         return None
@@ -654,21 +673,37 @@ def _stream(
         planes_tile = max(1, min(planes, STREAM // weight // cells()))
     # Enough tiles for many threads, each long enough for its start, where windows are not complete, not to matter.
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True)) * -(-planes // planes_tile)
-    parts = -(-TILES // (tiles * -(-lanes // lanes_tile)))
-    least = run.count if request.in_place else min(run.count, -(-3 * run.extent // run.stride))
-    along = max(least, -(-run.count // parts))
-    return rings, [*windows[:-1], even(run.count, along), windows[-1]], planes_tile, lanes_tile
+    parts = -(-TILES // (tiles * -(-lanes.size // lanes_tile)))
+    least = run.count if request.in_place else -(-(3 if staged else 1) * run.extent // run.stride)
+    along = -(-max(least, -(-run.count // parts)) // group) * group
+    sizes = scratch(planes_tile)
+    windows.insert(len(others), min(run.count, along))
+    return windows, planes_tile, lanes_tile, rings, staged, direct, *sizes, slabs
 
 
-def _rings(axis: Axis, levels: int, last: list[tuple[int, int]]) -> list[int]:
-    """Return how many slabs each level must keep: as many as pass until the last use of one, and itself."""
-    rings = []
+def _staged(rows: list[Axis], across: Axis | None, lanes: int, request: Request) -> int:
+    """Whether the cells of streamed windows are copied into a ring, and not read where they are."""
+    plain = request.x_type == request.lane_type and not (request.gaps or request.indices or request.in_place)
+    side = across is None or across.strides[0] == lanes < WIDE
+    return int(len(rows) > 1 or not plain or not side)
+
+
+def _blocks(axis: Axis, request: Request) -> Program:
+    """Choose the ladder that grows from blocks of SLID cells: of the blocks that all windows of a group share."""
+    blocks = axis.kernel // SLID - 1
+    return _program(axis._replace(kernel=blocks, size=blocks, stride=1), 1.0, request) if blocks > 0 else (0, [])
+
+
+def _rings(axis: Axis, levels: int, last: list[tuple[int, int]], staged: int) -> list[int]:
+    """Return how many slabs the ring of cells holds, and those of each level for one phase: as many as pass until the
+    last use of one, and itself."""
+    rings = [staged * axis.dilation * (axis.kernel + SLID - 1)]
     for level in range(levels + 1):
         size = LADDER**level
-        ages = [axis.kernel - tap - size for at, tap in last if at == level]
+        ages = [axis.kernel // SLID - 1 - tap - size for at, tap in last if at == level]
         if level < levels:
             ages.append((LADDER - 1) * size)
-        rings.append(max(ages, default=0) * axis.dilation + 1)
+        rings.append(max(ages, default=0) + 1)
     return rings
 
 
@@ -737,25 +772,28 @@ def _folds(axis: Axis) -> int:
 
 def _large(rows: list[Axis], request: Request) -> bool:
     """Whether one row axis after the other is cheaper than all taps at once, per row of windows."""
+    if not rows:
+        return False
     direct = float(prod(a.kernel for a in rows))
-    if len(rows) == 1 and _overlapping(rows[0], request):
-        direct = 1 + direct / 4
-    cost = 3.0 * prod(a.stride for a in rows)
-    after = 1
-    for axis in reversed(rows):
+    *others, run = rows
+    levels, last = _blocks(run, request)
+    if run.bins is not None or len(last) > BATCH // 2:
+        return False
+    shared = run.kernel % SLID + len(last)
+    together = max(1.0, SLID / run.stride)
+    if run.kernel > SLID:
+        cost = 1 + run.stride * bool(last) + (2 * SLID + shared) / together
+    else:
+        cost = 1.0 + run.kernel
+    cost += 3.0 * prod(a.stride for a in rows)
+    after = run.stride
+    for axis in reversed(others):
         levels, last = _program(axis, 1.0, request)
         if not last or len(last) > BATCH:
             return False
         cost += (4.5 * levels * axis.stride + len(last)) * after
         after *= axis.stride
     return direct > cost + 2
-
-
-def _overlapping(axis: Axis, request: Request) -> bool:
-    """Whether maxima of four rows of windows are made at once, from as many rows of cells as stay in a cache of few ways."""
-    fit = WAYS * PAGE // gcd(axis.strides[0] * BYTES[request.x_type], PAGE)
-    plain = request.idempotent and not request.indices and axis.stride == axis.dilation == 1
-    return plain and axis.kernel <= SHARED and axis.kernel + 3 <= fit
 
 
 def _columns(axis: Axis, lanes: int) -> int:

@@ -13,9 +13,9 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
 Many planes of short rows become lanes on their way into scratch, and their windows planes again (turn.h); means of
 small whole numbers go from the input to the output in registers (means.h).
 
-Large windows are streamed instead: a tile goes along the last row axis cell by cell. Each cell's slab is merged along
-all the other axes first and then kept in a ring, from which ladders of windows grow; so no window is longer than a few
-merges, and nothing is read twice but at the edges of tiles.
+Large windows are streamed instead: a tile goes along the last row axis, and the windows that begin in the same eight
+cells are made together, of what they share and what they do not (slide.h). Cells come straight from the input, or, if
+there are other axes across rows or they are to be converted, from a ring of slabs.
 
 Doing a block of rows at once is what makes it fast: a row that is read back while its stores are still in flight
 stalls (40 against 22 us on 64x56x56), and short rows would end every vector loop before it begins (319 against 33 us
@@ -44,6 +44,7 @@ from cypool._kernels.walk cimport advance
 cdef enum:
     MAX_AXES = 64
     BATCH = 64          # taps merged by one call of `combine`
+    SLID = 8            # cells of an axis that a stream goes by
     CHAIN = 32          # cells of a bin merged by one: a sum of so many is rounded at most 10 times
     FEW_ROWS = 3        # of few lanes: not worth turning
     LEVELS = 32         # of a ladder
@@ -57,6 +58,15 @@ cdef enum:
 cdef Py_ssize_t ZERO = 0
 cdef Py_ssize_t[2] NONE = [-1, -1]      # an index of any type
 cdef Py_ssize_t[2] NOTHING = [0, 0]
+
+# A row to merge, of every unit of a tile.
+cdef enum Kind:
+    NOWHERE, SOURCE, SCRATCH
+
+cdef struct Row:
+    Kind kind
+    char* at
+    Py_ssize_t code     # what it adds to that of a winner
 
 # Where a tile lies, and the scratch of the thread that pools it.
 cdef struct Tile:
@@ -76,7 +86,12 @@ cdef struct Tile:
     char* slots
     char* partial
     char* ring
-    Py_ssize_t rings[LEVELS]        # where each level's ring starts, in slabs
+    char* nothing                   # a slab of padding,
+    char* parts                     # those that windows are made of in steps,
+    char* made                      # and where windows are made
+    Py_ssize_t rungs[LEVELS]        # where the ring of each level of merged slabs starts, in slabs
+    Py_ssize_t origin               # of a stream: its first cell,
+    Py_ssize_t taken, blocks        # and how many are in its ring, and merged by SLID
     double* counts
     char* by                        # what a row's sums are divided by, in lanes: counts times by_count
     double by_count
@@ -302,13 +317,18 @@ cdef char* _merge(const Job* job, Tile* tile, Memory x, Memory y, Memory z,
     if across:
         _pad(job, tile)
     _direct_rows(job, tile, x, block)
-    if across:
-        if head.fused:
-            _across_to_output(job, tile, block, y)
-            return NULL
-        pitch[0] = _across_pitch(job, tile)
-        block = _across(job, tile, block, _other(job, tile, block))
-    return block
+    return _along(job, tile, block, y, pitch) if across else block
+
+
+cdef inline char* _along(const Job* job, Tile* tile, char* block, Memory y, Py_ssize_t* pitch) noexcept nogil:
+    """Merge along the rows of the block, if they are; return where, or NULL if that is the output."""
+    if not job.head.has_across:
+        return block
+    if job.head.fused:
+        _across_to_output(job, tile, block, y)
+        return NULL
+    pitch[0] = _across_pitch(job, tile)
+    return _across(job, tile, block, _other(job, tile, block))
 
 
 cdef void _merge_runs(const Job* job, Tile* tile, Memory x) noexcept nogil:
@@ -836,123 +856,326 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, Memory x, Py_ssize_t source, 
 
 cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted, Memory x,
                   Memory y, Memory z) noexcept nogil:
-    """Pool one tile cell by cell along the last row axis; where cells may be absent, count them alongside."""
+    """Pool one tile along the last row axis, the windows that begin in the next SLID cells (of each phase, where they
+    are dilated) at a time; where cells may be absent, count them alongside."""
     cdef Py_ssize_t last = job.head.n_rows - 1
     cdef const Axis* run = &job.rows[last]
     cdef Py_ssize_t first = tile.first[last]
-    cdef Py_ssize_t cells = _span(run, first, tile.count[last])
-    cdef Py_ssize_t cell, pitch
-    cdef char* to
-    cdef char* counts = NULL
-    pitch = _open_stream(job, tile)
+    cdef Py_ssize_t count = tile.count[last]
+    cdef Py_ssize_t group = 0
+    cdef Py_ssize_t w = 0
+    cdef Py_ssize_t n, i, pitch
+    cdef char* block
+    cdef char* counts
+    _open_stream(job, tile)
     if counting != NULL:
         _open_stream(counting, counted)
-    for cell in range(cells):
-        to = _next_of_stream(job, tile, x, y, first, cell, pitch)
+    while w < count:
+        n = min(count, ((group + 1) * SLID * run.dilation + run.stride - 1) // run.stride) - w
+        _group(job, tile, x, y, group, first + w, n)
         if counting != NULL:
-            counts = _next_of_stream(counting, counted, x, y, first, cell, pitch)
-            if to != NULL:
-                _store_with_gaps(job, tile, to, counts, pitch, y, z)
-        elif to != NULL:
-            _store(job, tile, to, pitch, y, z)
+            _group(counting, counted, x, y, group, first + w, n)
+        # Windows of one row axis are a block; those of more are finished one by one.
+        for i in range(0 if job.head.direct else n if last else min(n, 1)):
+            block = _finish(job, tile, y, first + w + i, 1 if last else n, i, &pitch)
+            if counting != NULL:
+                counts = _finish(counting, counted, y, first + w + i, 1 if last else n, i, &pitch)
+                _store_with_gaps(job, tile, block, counts, pitch, y, z)
+            elif block != NULL:
+                _store(job, tile, block, pitch, y, z)
+        w += n
+        group += 1
 
 
-cdef Py_ssize_t _open_stream(const Job* job, Tile* tile) noexcept nogil:
-    """Make a tile one window long and empty its rings; return the pitch of its rows."""
-    cdef Py_ssize_t last = job.head.n_rows - 1
-    cdef const Axis* run = &job.rows[last]
+cdef void _open_stream(const Job* job, Tile* tile) noexcept nogil:
+    """Lay out the rings, and fill what stands for cells that are not there."""
+    cdef const Head* head = &job.head
+    cdef const Axis* run = &job.rows[head.n_rows - 1]
+    cdef const Py_ssize_t* lengths = _lengths(job)
     cdef Py_ssize_t level
-    tile.rows //= tile.count[last]
-    tile.count[last] = 1
+    cdef Py_ssize_t slab = lengths[0]
     _planes(job, tile)
-    tile.rings[0] = 0
+    tile.origin = _start(run, tile.first[head.n_rows - 1])
+    tile.taken, tile.blocks = 0, 1
+    for level in range(run.levels + 1):
+        tile.rungs[level] = slab
+        slab += lengths[level + 1] * run.dilation
+    tile.nothing = _slab_at(job, tile, slab)
+    tile.parts = _slab_at(job, tile, slab + 1)
+    tile.made = tile.buffers
+    job.steps.fill(tile.nothing, head.slab, tile.gap, NULL)
+    if head.n_rows > 1:
+        slab += 1 if job.steps.slide != NULL else 2 + SLID
+        tile.made = _slab_at(job, tile, slab)
+        job.steps.fill(tile.made, (head.ring - slab) * head.slab, tile.gap, NULL)
+        job.steps.fill(_staging(job, tile), head.buffer, tile.gap, NULL)
+
+
+cdef void _group(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t group, Py_ssize_t first,
+                 Py_ssize_t n) noexcept nogil:
+    """Merge the rows of the `n` windows of a group, from `first` on."""
+    cdef const Head* head = &job.head
+    cdef Py_ssize_t phase
+    _take_in(job, tile, x, group)
+    if n and head.n_rows == 1 and head.has_across:
+        _pad(job, tile)
+    for phase in range(job.rows[head.n_rows - 1].dilation if n else 0):
+        _slide(job, tile, x, y, group * SLID, phase, first, n)
+
+
+cdef char* _finish(const Job* job, Tile* tile, Memory y, Py_ssize_t first, Py_ssize_t n, Py_ssize_t i,
+                   Py_ssize_t* pitch) noexcept nogil:
+    """Merge along the rows of `n` windows of a group from its window `i` on, which is `first`, as `_along` does."""
+    cdef Py_ssize_t last = job.head.n_rows - 1
+    cdef Py_ssize_t a
+    tile.first[last], tile.count[last], tile.end[last] = first, n, first + n
+    tile.rows = n
+    for a in range(last):
+        tile.rows *= tile.count[a]
+    pitch[0] = _pitch(job, tile)
+    return _along(job, tile, tile.made + i * job.head.slab * job.lane_bytes, y, pitch)
+
+
+cdef void _take_in(const Job* job, Tile* tile, Memory x, Py_ssize_t group) noexcept nogil:
+    """Put the cells that a group needs into the ring, unless they are read where they are, and merge them by SLID."""
+    cdef const Head* head = &job.head
+    cdef const Axis* run = &job.rows[head.n_rows - 1]
+    cdef Py_ssize_t phase
+    while head.staged and tile.taken < (group * SLID + SLID + run.kernel - 1) * run.dilation:
+        if 0 <= tile.origin + tile.taken < run.size:
+            _slab(job, tile, x, tile.origin + tile.taken, _slab_at(job, tile, tile.taken % _lengths(job)[0]))
+        tile.taken += 1
+    while run.n_last and tile.blocks < group + run.kernel // SLID:
+        for phase in range(run.dilation):
+            _add_block(job, tile, x, phase)
+        tile.blocks += 1
+
+
+cdef void _add_block(const Job* job, Tile* tile, Memory x, Py_ssize_t phase) noexcept nogil:
+    """Merge the next SLID cells, and on each level of the ladder four of the level below."""
+    cdef const Axis* run = &job.rows[job.head.n_rows - 1]
+    cdef Row[SLID] rows
+    cdef Row out = _rung(job, tile, 0, tile.blocks, phase)
+    cdef Py_ssize_t t, unit, level, start
+    cdef Py_ssize_t below = 1
+    for t in range(SLID):
+        rows[t] = _cell(job, tile, x, tile.blocks * SLID + t, phase)
+        rows[t].code = t * run.code
+    for unit in range(_units(job, tile)):
+        _combine(job, tile, _at(job, tile, &out, unit), rows, SLID, unit, 0)
     for level in range(run.levels):
-        tile.rings[level + 1] = tile.rings[level] + job.table[run.last + 2 * run.n_last + level]
-    job.steps.fill(tile.buffers, job.head.buffer, tile.gap, NULL)
-    tile.padded_cells = -1
-    return _across_pitch(job, tile)
-
-
-cdef char* _next_of_stream(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t first,
-                           Py_ssize_t cell, Py_ssize_t pitch) noexcept nogil:
-    """Take in the next cell; return the rows of the window that it completes, if there is one that is not stored."""
-    cdef const Head* head = &job.head
-    cdef Py_ssize_t last = head.n_rows - 1
-    cdef const Axis* run = &job.rows[last]
-    cdef const Py_ssize_t* lengths = job.table + run.last + 2 * run.n_last
-    cdef Py_ssize_t start = first * run.stride - run.low
-    cdef Py_ssize_t slab = head.slab
-    cdef Py_ssize_t bytes = job.lane_bytes
-    cdef Py_ssize_t length = tile.planes * tile.rows * pitch
-    cdef Py_ssize_t taps[BATCH]
-    cdef Py_ssize_t codes[BATCH]
-    cdef Py_ssize_t t, level, at, taps_below
-    cdef char* newest = tile.ring + cell % lengths[0] * slab * bytes
-    cdef char* to
-    if 0 <= start + cell < run.size:
-        _slab(job, tile, x, start + cell, newest)
-    else:
-        job.steps.fill(newest, slab, tile.gap, NULL)
-    # The windows that this cell completes: on each level from four of the level below, then those wanted.
-    taps_below = 1
-    for level in range(1, run.levels + 1):
-        at = cell - (4 * taps_below - 1) * run.dilation
-        if at < 0:
-            break
+        start = tile.blocks + 1 - 4 * below
+        if start < 1:
+            return
         for t in range(4):
-            taps[t] = (tile.rings[level - 1] + (at + t * taps_below * run.dilation) % lengths[level - 1]) * slab
-            codes[t] = t * taps_below * run.code
-        job.steps.combine(tile.ring + (tile.rings[level] + at % lengths[level]) * slab * bytes, 0, tile.ring, 0, taps,
-                          codes, 4, 1, length, tile.gap, tile.gap, False, NULL)
-        taps_below *= 4
-    at = cell - (_extent(run) - 1)
-    if at < 0 or at % run.stride:
-        return NULL
-    for t in range(run.n_last):
-        level = job.table[run.last + 2 * t]
-        codes[t] = job.table[run.last + 2 * t + 1]
-        taps[t] = (tile.rings[level] + (at + codes[t] * run.dilation) % lengths[level]) * slab
-        codes[t] *= run.code
-    tile.first[last] = first + at // run.stride
-    tile.end[last] = tile.first[last] + 1
-    to = _output_row(job, tile, y, pitch)
-    if to == NULL:
-        to = tile.buffers + head.buffer * bytes
-    job.steps.combine(to, 0, tile.ring, 0, taps, codes, run.n_last, 1, length, tile.gap, tile.gap, False, NULL)
-    return to if to == tile.buffers + head.buffer * bytes else NULL
+            rows[t] = _rung(job, tile, level, start + t * below, phase)
+            rows[t].code = t * below * SLID * run.code
+        out = _rung(job, tile, level + 1, start, phase)
+        for unit in range(_units(job, tile)):
+            _combine(job, tile, _at(job, tile, &out, unit), rows, 4, unit, 0)
+        below *= 4
 
 
-cdef char* _output_row(const Job* job, Tile* tile, Memory y, Py_ssize_t pitch) noexcept nogil:
-    """Return where a slab of one row goes in the output, if it can be written there as it is; else NULL."""
-    cdef const Head* head = &job.head
-    cdef Py_ssize_t y_step = job.across.strides[<int>Y]
-    if (head.masked or head.converts or head.indices or head.n_rows > 1 or tile.planes > 1
-            or pitch != tile.columns * tile.lanes or not _alike(job, tile, y_step)):
-        return NULL
-    return _row(job, tile, y, _plane(job, Y, tile.plane) + tile.first[0] * job.rows.strides[<int>Y]
-                + tile.column * y_step + tile.lane * head.lane_strides[<int>Y], y_step)
+cdef void _slide(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t cell, Py_ssize_t phase, Py_ssize_t first,
+                 Py_ssize_t n) noexcept nogil:
+    """Make the windows that begin in SLID cells of a phase, from `cell` on: slide.h says of what.
+
+    They are among the `n` windows from `first` on.
+    """
+    cdef const Axis* run = &job.rows[job.head.n_rows - 1]
+    cdef Row[3 * SLID + BATCH] rows
+    cdef Row* after = rows + SLID
+    cdef Row* shared = rows + 2 * SLID
+    cdef const Py_ssize_t* ladder = job.table + run.last
+    cdef Py_ssize_t windows[SLID]
+    cdef char* out[SLID]
+    cdef Py_ssize_t t, unit, at
+    cdef Py_ssize_t n_shared = 0
+    cdef Py_ssize_t rest = run.kernel % SLID if run.kernel > SLID else 0
+    for t in range(SLID):
+        # The window that begins here; -1 if there is none.
+        at = tile.origin + run.low + (cell + t) * run.dilation + phase
+        windows[t] = at // run.stride - first if at % run.stride == 0 and at // run.stride - first < n else -1
+        rows[t] = _cell(job, tile, x, cell + t, phase)
+        rows[t].code = t * run.code
+        after[t] = _cell(job, tile, x, cell + run.kernel + t, phase)
+        after[t].code = (run.kernel + t) * run.code
+    # What all of them share, the smaller parts first.
+    for t in range(run.kernel - rest, run.kernel):
+        shared[n_shared] = _cell(job, tile, x, cell + t, phase)
+        shared[n_shared].code = t * run.code
+        n_shared += 1
+    for t in range(run.n_last - 1, -1, -1):
+        at = 1 + ladder[2 * t + 1]
+        shared[n_shared] = _rung(job, tile, ladder[2 * t], cell // SLID + at, phase)
+        shared[n_shared].code = at * SLID * run.code
+        n_shared += 1
+    for unit in range(_units(job, tile)):
+        for t in range(SLID):
+            out[t] = _row_of(job, tile, y, unit, first, n, windows[t]) if windows[t] >= 0 else NULL
+        _slide_rows(job, tile, out, rows, n_shared, unit)
+
+
+cdef void _slide_rows(const Job* job, Tile* tile, char** out, const Row* rows, Py_ssize_t n_shared,
+                      Py_ssize_t unit) noexcept nogil:
+    """Merge the rows of SLID windows: their first cells, those after the first window's last, and what they share."""
+    cdef const Axis* run = &job.rows[job.head.n_rows - 1]
+    cdef const Row* after = rows + SLID
+    cdef const Row* shared = rows + 2 * SLID
+    cdef char* at[2 * SLID + BATCH]
+    cdef Row ends[SLID]
+    cdef Row[SLID] both
+    cdef Row grown
+    cdef Py_ssize_t i, t
+    if run.kernel <= SLID:
+        for i in range(SLID):
+            for t in range(run.kernel):
+                both[t] = rows[i + t] if i + t < SLID else after[i + t - run.kernel]
+            if out[i] != NULL:
+                _combine(job, tile, out[i], both, run.kernel, unit, -i * run.code)
+        return
+    if job.steps.slide != NULL:
+        for t in range(2 * SLID + n_shared):
+            at[t] = _at(job, tile, &rows[t], unit)
+        job.steps.slide(<void**>out, <void**>at, <void**>(at + 2 * SLID), n_shared, <void**>(at + SLID), _length(tile))
+        return
+    # The same in steps: the ends of the first cells, and what is shared as it grows.
+    ends[SLID - 1] = rows[SLID - 1]
+    for i in range(SLID - 2, -1, -1):
+        both[0], both[1] = rows[i], ends[i + 1]
+        ends[i] = _part(job, tile, i)
+        _combine(job, tile, ends[i].at, both, 2, unit, 0)
+    for i in range(SLID):
+        if i:
+            both[0], both[1] = grown, after[i - 1]
+            grown = _part(job, tile, SLID - 1 + i % 2)
+            _combine(job, tile, grown.at, both, 2, unit, 0)
+        else:
+            grown = _part(job, tile, SLID - 1)
+            _combine(job, tile, grown.at, shared, n_shared, unit, 0)
+        both[0], both[1] = ends[i], grown
+        if out[i] != NULL:
+            _combine(job, tile, out[i], both, 2, unit, -i * run.code)
+
+
+cdef inline Row _part(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
+    """Return a row of scratch for one unit, whose codes are there already."""
+    cdef Row row
+    row.kind, row.code = NOWHERE, 0
+    row.at = tile.parts + number * job.head.slab * job.lane_bytes
+    return row
+
+
+cdef inline char* _row_of(const Job* job, Tile* tile, Memory y, Py_ssize_t unit, Py_ssize_t first, Py_ssize_t n,
+                          Py_ssize_t window) noexcept nogil:
+    """Return where a row of the `window`-th of `n` windows goes: to the output, if it is neither merged along nor
+    converted, or into the block of all windows, or into one of its own."""
+    cdef Py_ssize_t last = job.head.n_rows - 1
+    cdef Py_ssize_t pitch = _pitch(job, tile)
+    if job.head.direct:
+        return _row(job, tile, y, _plane(job, Y, tile.plane + unit) + (first + window) * job.rows[last].strides[<int>Y]
+                    + tile.lane, 1)
+    pitch *= unit if last else unit * n + window
+    return tile.made + ((window * job.head.slab if last else 0) + pitch + tile.begin * tile.lanes) * job.lane_bytes
+
+
+cdef inline void _combine(const Job* job, Tile* tile, char* out, const Row* rows, Py_ssize_t n, Py_ssize_t unit,
+                          Py_ssize_t code) noexcept nogil:
+    """Merge rows that lie anywhere; `code` is added to theirs."""
+    cdef Py_ssize_t taps[SLID + BATCH]
+    cdef Py_ssize_t codes[SLID + BATCH]
+    cdef char* first = _at(job, tile, &rows[0], unit)
+    cdef Py_ssize_t t
+    for t in range(n):
+        taps[t] = (<Py_ssize_t>_at(job, tile, &rows[t], unit) - <Py_ssize_t>first) // job.lane_bytes
+        codes[t] = rows[t].code + code
+    job.steps.combine(out, 0, first, 0, taps, codes, n, 1, _length(tile), tile.gap, tile.gap, False, NULL)
+
+
+cdef inline Py_ssize_t _units(const Job* job, Tile* tile) noexcept nogil:
+    """Return how many rows lie in a slab: one of each plane, and of each window along the other axes."""
+    cdef Py_ssize_t units = tile.planes
+    cdef Py_ssize_t a
+    for a in range(job.head.n_rows - 1):
+        units *= tile.count[a]
+    return units
+
+
+cdef inline Py_ssize_t _length(const Tile* tile) noexcept nogil:
+    """Return the lanes of such a row: of its real cells."""
+    return (tile.stop - tile.begin) * tile.lanes
+
+
+cdef inline const Py_ssize_t* _lengths(const Job* job) noexcept nogil:
+    """Return how many slabs the ring holds, and for each phase how many merged ones of each level."""
+    cdef const Axis* run = &job.rows[job.head.n_rows - 1]
+    return job.table + run.last + 2 * run.n_last
+
+
+cdef inline char* _slab_at(const Job* job, Tile* tile, Py_ssize_t slab) noexcept nogil:
+    return tile.ring + slab * job.head.slab * job.lane_bytes
+
+
+cdef inline char* _at(const Job* job, Tile* tile, const Row* row, Py_ssize_t unit) noexcept nogil:
+    """Return where the row of one unit is."""
+    if row.kind == SCRATCH:
+        return row.at + unit * _length(tile) * job.lane_bytes
+    return row.at + (tile.plane_x[unit] - tile.plane_x[0]) * job.x_bytes if row.kind == SOURCE else row.at
+
+
+cdef inline Row _rung(const Job* job, Tile* tile, Py_ssize_t level, Py_ssize_t block, Py_ssize_t phase) noexcept nogil:
+    """Return the rows of 4 ** level blocks of SLID cells, from this block on."""
+    cdef Row row
+    cdef Py_ssize_t turn = block % _lengths(job)[1 + level]
+    row.kind = SCRATCH
+    row.at = _slab_at(job, tile, tile.rungs[level] + turn * job.rows[job.head.n_rows - 1].dilation + phase)
+    return row
+
+
+cdef inline Row _cell(const Job* job, Tile* tile, Memory x, Py_ssize_t number, Py_ssize_t phase) noexcept nogil:
+    """Return the rows under a cell, counted within its phase from the tile's first cell."""
+    cdef const Axis* run = &job.rows[job.head.n_rows - 1]
+    cdef Py_ssize_t cell = number * run.dilation + phase
+    cdef Py_ssize_t first
+    cdef Row row
+    row.code = 0
+    if not 0 <= tile.origin + cell < run.size:
+        row.kind, row.at = NOWHERE, tile.nothing
+    elif job.head.staged:
+        row.kind, row.at = SCRATCH, _slab_at(job, tile, cell % _lengths(job)[0])
+    else:
+        first = tile.plane_x[0] + (tile.origin + cell) * run.strides[<int>X]
+        if job.head.has_across:
+            first += (tile.start + tile.begin) * job.across.strides[<int>X]
+        row.kind, row.at = SOURCE, address(x, first, first + _length(tile) - 1, job.x_bytes)
+    return row
+
+
+cdef inline char* _staging(const Job* job, Tile* tile) noexcept nogil:
+    """Return the buffer in which what lies under a slab is staged, among padding that stays."""
+    return tile.buffers + (job.head.buffers - 1) * job.head.buffer * job.lane_bytes
 
 
 cdef void _slab(const Job* job, Tile* tile, Memory x, Py_ssize_t cell, char* out) noexcept nogil:
-    """Merge what lies under one cell of the last row axis along all other axes, all planes of the tile at once."""
+    """Merge what lies under one cell of the last row axis along the other axes across rows, all planes at once."""
     cdef Py_ssize_t last = job.head.n_rows - 1
     cdef const Axis* run = &job.rows[last]
-    cdef Py_ssize_t box = tile.cells * tile.lanes
+    cdef Py_ssize_t box = _length(tile)
     cdef Py_ssize_t strides[MAX_AXES]
     cdef Py_ssize_t a, p
     cdef Py_ssize_t outer = tile.planes
-    cdef char* block = tile.buffers
+    cdef char* block = _staging(job, tile) if last else out
     for a in range(last):
         box *= _span(&job.rows[a], tile.first[a], tile.count[a])
     for p in range(tile.planes):
         _stage(job, tile, x, tile.plane_x[p] + cell * run.strides[<int>X],
                tile.plane_mask[p] + cell * run.strides[<int>MASK], last, block + p * box * job.lane_bytes,
-               tile.cells * tile.lanes, tile.begin * tile.lanes, strides)
+               _length(tile), 0, strides)
     for a in range(last):
         block = _pass(job, tile, &job.rows[a], block, outer, _span(&job.rows[a], tile.first[a], tile.count[a]),
-                      tile.count[a], strides[a], _other(job, tile, block), tile.count[a] * strides[a])
+                      tile.count[a], strides[a], out if a == last - 1 else _other(job, tile, block),
+                      tile.count[a] * strides[a])
         outer *= tile.count[a]
-    _across(job, tile, block, out)
 
 
 # --- one axis of a block in scratch -----------------------------------------------------------------------------

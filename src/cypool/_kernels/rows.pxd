@@ -65,6 +65,15 @@ cdef extern from "vectors.h" nogil:
     const combine_f* cypool_min
     const combine_f* cypool_sum
 
+cdef extern from "slide.h" nogil:
+    # By type of lane: out[i][j] = the merged first[i][j], ..., first[7][j], all shared[t][j], next[0][j], ...,
+    # next[i - 1][j] for i < 8, where out[i] is not NULL.
+    ctypedef void (*cypool_slide)(void** out, void** first, void** shared, Py_ssize_t n_shared, void** next,
+                                  Py_ssize_t length) noexcept
+    const cypool_slide* cypool_max_slides
+    const cypool_slide* cypool_min_slides
+    const cypool_slide* cypool_sum_slides
+
 cdef extern from "across.h" nogil:
     # By type of lane: out[r, j] = the merged src[r, taps[i] + stride * j + t * dilation] for i < n_taps and t < kernel,
     # over divisors[j] if there are any (sums of floats only). NULL for lanes that cannot; see there for what can.

@@ -88,6 +88,12 @@ typedef void (*cypool_combine)(void *out, ptrdiff_t out_step, const void *src, p
 #define CYPOOL_LANES(T) ((ptrdiff_t)(CYPOOL_BYTES / sizeof(T)))
 #define CYPOOL_ONE(T) T##1
 
+/* Where the second vector of a row starts, if the first starts where the row does: at a multiple of its bytes. Rows that
+   are a power of two apart push each other out of the first level of cache: a line of theirs is not to be read twice. */
+CYPOOL_INLINE ptrdiff_t cypool_line(const void *row, size_t bytes, size_t cell) {
+    return (ptrdiff_t)((bytes - (uintptr_t)row % bytes) / cell);
+}
+
 /* Four vectors of a row, tap by tap: for taps too many to be unrolled. */
 #define CYPOOL_FOURFOLD(NAME, ONE, T, V, MERGE)                                                                       \
     CYPOOL_INLINE void NAME(T *out, const T *src, const ptrdiff_t *taps, ptrdiff_t n) {                               \
@@ -212,11 +218,13 @@ typedef void (*cypool_combine)(void *out, ptrdiff_t out_step, const void *src, p
                                        ptrdiff_t n, ptrdiff_t run, ptrdiff_t rows, ptrdiff_t length) {                \
         const ptrdiff_t lanes = sizeof(V) / sizeof(T);                                                                \
         ptrdiff_t r, j;                                                                                               \
-        for (r = 0; r + 4 <= rows; r += 4, out += 4 * out_step, src += 4 * step)                                      \
-            for (j = 0; j < length; j += lanes) {                                                                     \
+        for (r = 0; r + 4 <= rows; r += 4, out += 4 * out_step, src += 4 * step) {                                    \
+            NAME(out, out_step, src, step, taps, n, run);                                                             \
+            for (j = cypool_line(src, sizeof(V), sizeof(T)); j < length; j += lanes) {                                \
                 j = j < length - lanes ? j : length - lanes;                                                          \
                 NAME(out + j, out_step, src + j, step, taps, n, run);                                                 \
             }                                                                                                         \
+        }                                                                                                             \
         return r;                                                                                                     \
     }
 
