@@ -19,9 +19,6 @@ SERIAL = 1 << 17
 """Cells read and written below which a call stays on one thread: some 20 us of work. A parallel region takes 1 to 3 us
 to start on an idle machine, and far more on a busy one."""
 
-HALO = 2.0
-"""How often a cell may be read before axes are pooled in turn: 128x128x128 k31 5.6 times, k127 16,000 times."""
-
 _PROPAGATE = "propagate"
 _ONE = 1
 
@@ -262,7 +259,7 @@ def prepare(
         shape = *shape, 2
     made = plan(found, shape, arrays, starts, request)
     table, then = made.table, None
-    if made.halo > HALO:
+    if made.in_turn:
         turns = _in_turn(found, shape, y_shape, arrays, starts, request)
         if turns is not None:
             table, then, divisor = turns[0], (turns[1], divisor), 0.0
@@ -288,7 +285,7 @@ def _in_turn(
             half = list(y_shape)
             half[last.axis] = last.size
             second = plan([last], half, [y, y, *rest], [starts[1], *starts[1:]], request._replace(in_place=True))
-            if second.halo:
+            if second.streamed:
                 others = [w for w in found if w is not last]
                 first = plan(others, shape, [x, y, *rest], starts, request._replace(divided=request.counted))
                 return first.table, second.table

@@ -462,7 +462,7 @@ def _prepare(
             strides_of = [[*(2 * s for s in x_strides), 1], [*(2 * s for s in g_strides), 1], [*z_strides, 0]]
             starts = [2 * starts[0], 2 * starts[1], starts[2]]
             shape = *shape, 2
-        table, work, _ = plan(found, shape, strides_of, starts, request)
+        table, work, *_ = plan(found, shape, strides_of, starts, request)
     return calls.Call(table, divisor, None, result, dtype, None, work < calls.SERIAL, order, empty), found, mode == PUT
 
 

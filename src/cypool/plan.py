@@ -58,6 +58,8 @@ STREAM = 256 * 1024
 """Bytes of scratch for streamed windows, in the second-level cache."""
 FAR = 8 * 1024 * 1024
 """Bytes of an input that the first two levels of cache do not hold."""
+HALO = 2.0
+"""How often cells may be read for one axis to be merged along with another."""
 TILES = 16
 """Tiles to cut a stream into, where there are not as many anyway, for threads to share."""
 
@@ -143,13 +145,14 @@ class Gaps(NamedTuple):
 class Plan(NamedTuple):
     """A kernel's table, of int64, and what is in it.
 
-    `work` is the cells read and written, to choose the number of threads by; `halo` how often a cell is read where
-    windows are streamed, and 0 where they are not.
+    `work` is the cells read and written, to choose the number of threads by; `streamed` says whether windows are, and
+    `in_turn` whether one axis after the other had better be.
     """
 
     table: bytes
     work: int
-    halo: float = 0.0
+    streamed: bool = False
+    in_turn: bool = False
 
 
 def plan(
@@ -191,7 +194,7 @@ def plan(
     converts = request.divided or request.y_type != request.lane_type
     head = [
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
-        request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.direct,
+        request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.together, tiling.direct,
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
         turned, request.means, request.power,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
@@ -213,10 +216,13 @@ def plan(
     for size, of in outer:
         table += [size, *of]
     work = prod(shape) + prod(w.count for w in found) * prod(a.size for a in kept)
-    halo = 0.0
-    if tiling.streamed:
-        halo = prod(a.cells(w) / (w * a.stride) for a, w in zip(axes, tiling.windows, strict=True) if a is not rows[-1])
-    return Plan(np.array(table + lasts, np.int64).tobytes(), work, halo)
+    in_turn = tiling.streamed and (len(rows) > 1 or (across is not None and _halo(across, tiling.windows[-1]) > HALO))
+    return Plan(np.array(table + lasts, np.int64).tobytes(), work, tiling.streamed, in_turn)
+
+
+def _halo(axis: Axis, windows: int) -> float:
+    """Return how often a cell is read by tiles of so many windows."""
+    return axis.cells(windows) / (windows * axis.stride)
 
 
 def sort_axes(
@@ -401,6 +407,7 @@ class Tiling(NamedTuple):
     planes: int
     staged: int
     streamed: bool
+    together: bool
     direct: bool
     fused: bool
     bare: bool
@@ -447,8 +454,9 @@ def _tiling(
         stream = _stream(rows, across, lanes, planes, programs, width, request)
     rings: list[int] = []
     slab = ring = 0
+    together = False
     if stream:
-        windows, planes_tile, lanes_tile, rings, staged, direct, buffer, slab, ring = stream
+        windows, planes_tile, lanes_tile, rings, staged, together, direct, buffer, slab, ring = stream
         programs[len(rows) - 1] = _blocks(rows[-1], request)
         partial = 0
     else:
@@ -477,7 +485,7 @@ def _tiling(
         and (not request.divided or TYPES[request.lane_type] in ("f4", "f8"))
         and (across.strides[1] == 1 if across else lanes.strides[1] == 1 or lanes.size == 1)
     )
-    fused = open_ended and folds[-1] > 0
+    fused = open_ended and folds[-1] > 0 and not (stream and len(rows) > 1)
     bare = fused and not stream and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
     boxed = open_ended and not stream and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
     boxed = boxed and not bare and (fused and _side_by_side(across) if across else request.divided)
@@ -496,7 +504,7 @@ def _tiling(
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
-        windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), direct, fused, bare, boxed,
+        windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), together, direct, fused, bare, boxed,
         picked, buffer, _buffers(programs, rows, stream is not None), slots, partial, slab, ring, tiles,
     )  # fmt: skip
 
@@ -531,7 +539,7 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     buffer = max(planes_tile * prod(windows), across.cells(columns) if staged else 0)
     tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
     return Tiling(
-        windows, none, [[] for _ in none], none, [], 1, planes_tile, int(staged), False, False, False, False, False,
+        windows, none, [[] for _ in none], none, [], 1, planes_tile, int(staged), False, False, False, False, False, False,
         False, -(-buffer // 64) * 64, 3, 0, 0, 0, 0, tiles,
     )  # fmt: skip
 
@@ -623,35 +631,36 @@ def _side_by_side(axis: Axis) -> bool:
 
 def _stream(
     rows: list[Axis], across: Axis | None, lanes: Kept, planes: int, programs: list[Program], width: int, request: Request
-) -> tuple[list[int], int, int, list[int], int, bool, int, int, int] | None:
+) -> tuple[list[int], int, int, list[int], int, bool, bool, int, int, int] | None:
     """Lay out streamed windows, or return None if they are better merged whole.
 
-    As (windows, planes, lanes, rings, staged, direct, cells of a buffer, cells of a slab, slabs).
+    As (windows, planes, lanes, rings, staged, together, direct, cells of a buffer, cells of a slab, slabs).
     """
     *others, run = rows
-    if (across and across.bins is not None) or not _large(rows, request):
+    if (across and across.bins is not None) or not (request.in_place or _large(rows, request)):
         return None
     axes = [*others, across] if across else others
     staged = _staged(rows, across, lanes.size, request)
     direct = request.lane_type == request.y_type and (lanes.strides[1] == 1 or lanes.size == 1)
     direct = direct and not (axes or request.divided or request.gaps or request.indices)
     group = -(-SLID * run.dilation // run.stride)
+    lanes_tile = lanes.size if lanes.size < WIDE else min(lanes.size, max(16, (64 if staged else 256) // width))
+    together = not direct and not others and (not across or across.cells(across.count) * lanes_tile < ROW // 2)
     rings = _rings(run, *_blocks(run, request), staged)
     # As well: what stands for no cells, windows that are made in steps, and those that are not made in a buffer.
     stepwise = request.indices or TYPES[request.lane_type] == "wide"
-    slabs = rings[0] + run.dilation * sum(rings[1:]) + 1 + (SLID + 1) * stepwise + group * bool(others)
+    slabs = rings[0] + run.dilation * sum(rings[1:]) + 1 + (SLID + 1) * stepwise + group * (not together and not direct)
     buffers = _buffers(programs, rows, True)
     weight = _weight(width, request)
     windows = [1] * len(axes)
-    lanes_tile = lanes.size if lanes.size < WIDE else min(lanes.size, max(16, 64 // width))
     if not axes:
-        lanes_tile = even(lanes.size, max(lanes_tile, STREAM // weight // (slabs + buffers * group * (not direct)) - 32))
+        lanes_tile = even(lanes.size, max(lanes_tile, STREAM // weight // (slabs + buffers * group * together) - 32))
 
     def scratch(planes: int = 1) -> tuple[int, int]:
         row = planes * prod(windows[: len(others)]) * (_pitch(across, windows[-1]) if across else 1) * lanes_tile
         if others:
             return max(row, planes * _box(others, windows, row // prod(windows[: len(others)]) // planes)), row + 32
-        return 0 if direct else group * row, row + 32
+        return 0 if direct else group * row if together else row, row + 32
 
     def cells() -> int:
         buffer, slab = scratch()
@@ -678,13 +687,13 @@ def _stream(
     along = -(-max(least, -(-run.count // parts)) // group) * group
     sizes = scratch(planes_tile)
     windows.insert(len(others), min(run.count, along))
-    return windows, planes_tile, lanes_tile, rings, staged, direct, *sizes, slabs
+    return windows, planes_tile, lanes_tile, rings, staged, together, direct, *sizes, slabs
 
 
 def _staged(rows: list[Axis], across: Axis | None, lanes: int, request: Request) -> int:
     """Whether the cells of streamed windows are copied into a ring, and not read where they are."""
     plain = request.x_type == request.lane_type and not (request.gaps or request.indices or request.in_place)
-    side = across is None or across.strides[0] == lanes < WIDE
+    side = across is None or lanes >= WIDE or across.strides[0] == lanes
     return int(len(rows) > 1 or not plain or not side)
 
 

@@ -212,5 +212,5 @@ def _prepare(
         peak, sums = formula.again if back else formula.passes
         wide = layouts[X][1] == np.float64
         request = Request(formula.op, back, peak and (wide or not formula.narrow), sums, formula.counted, types)
-        table, work, _ = plan(found, shape, strides, starts, request)
+        table, work, *_ = plan(found, shape, strides, starts, request)
     return calls.Call(table, 0.0, None, result, dtype, None, work < calls.SERIAL, order, empty)

@@ -65,8 +65,12 @@ cdef enum Kind:
 
 cdef struct Row:
     Kind kind
-    char* at
-    Py_ssize_t code     # what it adds to that of a winner
+    char* at            # that of the first one,
+    Py_ssize_t code     # and what it adds to the code of a winner
+
+cdef struct Unit:
+    Py_ssize_t row, piece, length       # which row of a slab, and which lanes of it
+    Py_ssize_t in_source, in_scratch    # how far it lies behind the first one, in bytes
 
 # Where a tile lies, and the scratch of the thread that pools it.
 cdef struct Tile:
@@ -864,7 +868,7 @@ cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted
     cdef Py_ssize_t count = tile.count[last]
     cdef Py_ssize_t group = 0
     cdef Py_ssize_t w = 0
-    cdef Py_ssize_t n, i, pitch
+    cdef Py_ssize_t n, i, together, pitch
     cdef char* block
     cdef char* counts
     _open_stream(job, tile)
@@ -875,14 +879,17 @@ cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted
         _group(job, tile, x, y, group, first + w, n)
         if counting != NULL:
             _group(counting, counted, x, y, group, first + w, n)
-        # Windows of one row axis are a block; those of more are finished one by one.
-        for i in range(0 if job.head.direct else n if last else min(n, 1)):
-            block = _finish(job, tile, y, first + w + i, 1 if last else n, i, &pitch)
+        # Their rows are one block, if they are short; else each is finished alone.
+        together = n if job.head.together else 1
+        i = n if job.head.direct else 0
+        while i < n:
+            block = _finish(job, tile, y, first + w + i, together, i, &pitch)
             if counting != NULL:
-                counts = _finish(counting, counted, y, first + w + i, 1 if last else n, i, &pitch)
+                counts = _finish(counting, counted, y, first + w + i, together, i, &pitch)
                 _store_with_gaps(job, tile, block, counts, pitch, y, z)
             elif block != NULL:
                 _store(job, tile, block, pitch, y, z)
+            i += together
         w += n
         group += 1
 
@@ -904,10 +911,11 @@ cdef void _open_stream(const Job* job, Tile* tile) noexcept nogil:
     tile.parts = _slab_at(job, tile, slab + 1)
     tile.made = tile.buffers
     job.steps.fill(tile.nothing, head.slab, tile.gap, NULL)
-    if head.n_rows > 1:
+    if not head.together:
         slab += 1 if job.steps.slide != NULL else 2 + SLID
         tile.made = _slab_at(job, tile, slab)
         job.steps.fill(tile.made, (head.ring - slab) * head.slab, tile.gap, NULL)
+    if head.n_rows > 1:
         job.steps.fill(_staging(job, tile), head.buffer, tile.gap, NULL)
 
 
@@ -917,7 +925,7 @@ cdef void _group(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t grou
     cdef const Head* head = &job.head
     cdef Py_ssize_t phase
     _take_in(job, tile, x, group)
-    if n and head.n_rows == 1 and head.has_across:
+    if n and head.together and head.has_across:
         _pad(job, tile)
     for phase in range(job.rows[head.n_rows - 1].dilation if n else 0):
         _slide(job, tile, x, y, group * SLID, phase, first, n)
@@ -956,13 +964,15 @@ cdef void _add_block(const Job* job, Tile* tile, Memory x, Py_ssize_t phase) noe
     cdef const Axis* run = &job.rows[job.head.n_rows - 1]
     cdef Row[SLID] rows
     cdef Row out = _rung(job, tile, 0, tile.blocks, phase)
-    cdef Py_ssize_t t, unit, level, start
+    cdef Unit unit
+    cdef Py_ssize_t t, number, level, start
     cdef Py_ssize_t below = 1
     for t in range(SLID):
         rows[t] = _cell(job, tile, x, tile.blocks * SLID + t, phase)
         rows[t].code = t * run.code
-    for unit in range(_units(job, tile)):
-        _combine(job, tile, _at(job, tile, &out, unit), rows, SLID, unit, 0)
+    for number in range(_units(job, tile)):
+        unit = _unit(job, tile, number)
+        _combine(job, tile, _at(&out, &unit), rows, SLID, &unit, 0)
     for level in range(run.levels):
         start = tile.blocks + 1 - 4 * below
         if start < 1:
@@ -971,8 +981,9 @@ cdef void _add_block(const Job* job, Tile* tile, Memory x, Py_ssize_t phase) noe
             rows[t] = _rung(job, tile, level, start + t * below, phase)
             rows[t].code = t * below * SLID * run.code
         out = _rung(job, tile, level + 1, start, phase)
-        for unit in range(_units(job, tile)):
-            _combine(job, tile, _at(job, tile, &out, unit), rows, 4, unit, 0)
+        for number in range(_units(job, tile)):
+            unit = _unit(job, tile, number)
+            _combine(job, tile, _at(&out, &unit), rows, 4, &unit, 0)
         below *= 4
 
 
@@ -989,7 +1000,8 @@ cdef void _slide(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t cell
     cdef const Py_ssize_t* ladder = job.table + run.last
     cdef Py_ssize_t windows[SLID]
     cdef char* out[SLID]
-    cdef Py_ssize_t t, unit, at
+    cdef Unit unit
+    cdef Py_ssize_t t, number, at
     cdef Py_ssize_t n_shared = 0
     cdef Py_ssize_t rest = run.kernel % SLID if run.kernel > SLID else 0
     for t in range(SLID):
@@ -1010,14 +1022,15 @@ cdef void _slide(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t cell
         shared[n_shared] = _rung(job, tile, ladder[2 * t], cell // SLID + at, phase)
         shared[n_shared].code = at * SLID * run.code
         n_shared += 1
-    for unit in range(_units(job, tile)):
+    for number in range(_units(job, tile)):
+        unit = _unit(job, tile, number)
         for t in range(SLID):
-            out[t] = _row_of(job, tile, y, unit, first, n, windows[t]) if windows[t] >= 0 else NULL
-        _slide_rows(job, tile, out, rows, n_shared, unit)
+            out[t] = _row_of(job, tile, y, &unit, first, n, windows[t]) if windows[t] >= 0 else NULL
+        _slide_rows(job, tile, out, rows, n_shared, &unit)
 
 
 cdef void _slide_rows(const Job* job, Tile* tile, char** out, const Row* rows, Py_ssize_t n_shared,
-                      Py_ssize_t unit) noexcept nogil:
+                      const Unit* unit) noexcept nogil:
     """Merge the rows of SLID windows: their first cells, those after the first window's last, and what they share."""
     cdef const Axis* run = &job.rows[job.head.n_rows - 1]
     cdef const Row* after = rows + SLID
@@ -1036,8 +1049,8 @@ cdef void _slide_rows(const Job* job, Tile* tile, char** out, const Row* rows, P
         return
     if job.steps.slide != NULL:
         for t in range(2 * SLID + n_shared):
-            at[t] = _at(job, tile, &rows[t], unit)
-        job.steps.slide(<void**>out, <void**>at, <void**>(at + 2 * SLID), n_shared, <void**>(at + SLID), _length(tile))
+            at[t] = _at(&rows[t], unit)
+        job.steps.slide(<void**>out, <void**>at, <void**>(at + 2 * SLID), n_shared, <void**>(at + SLID), unit.length)
         return
     # The same in steps: the ends of the first cells, and what is shared as it grows.
     ends[SLID - 1] = rows[SLID - 1]
@@ -1066,35 +1079,45 @@ cdef inline Row _part(const Job* job, Tile* tile, Py_ssize_t number) noexcept no
     return row
 
 
-cdef inline char* _row_of(const Job* job, Tile* tile, Memory y, Py_ssize_t unit, Py_ssize_t first, Py_ssize_t n,
+cdef inline char* _row_of(const Job* job, Tile* tile, Memory y, const Unit* unit, Py_ssize_t first, Py_ssize_t n,
                           Py_ssize_t window) noexcept nogil:
-    """Return where a row of the `window`-th of `n` windows goes: to the output, if it is neither merged along nor
+    """Return where the row of the `window`-th of `n` windows goes: to the output, if it is neither merged along nor
     converted, or into the block of all windows, or into one of its own."""
-    cdef Py_ssize_t last = job.head.n_rows - 1
-    cdef Py_ssize_t pitch = _pitch(job, tile)
+    cdef const Axis* run = &job.rows[job.head.n_rows - 1]
+    cdef Py_ssize_t at = tile.begin * tile.lanes + unit.piece
     if job.head.direct:
-        return _row(job, tile, y, _plane(job, Y, tile.plane + unit) + (first + window) * job.rows[last].strides[<int>Y]
+        return _row(job, tile, y, _plane(job, Y, tile.plane + unit.row) + (first + window) * run.strides[<int>Y]
                     + tile.lane, 1)
-    pitch *= unit if last else unit * n + window
-    return tile.made + ((window * job.head.slab if last else 0) + pitch + tile.begin * tile.lanes) * job.lane_bytes
+    if job.head.together:
+        at += (unit.row * n + window) * _pitch(job, tile)
+    else:
+        at += window * job.head.slab + unit.row * _pitch(job, tile)
+    return tile.made + at * job.lane_bytes
 
 
-cdef inline void _combine(const Job* job, Tile* tile, char* out, const Row* rows, Py_ssize_t n, Py_ssize_t unit,
+cdef inline void _combine(const Job* job, Tile* tile, char* out, const Row* rows, Py_ssize_t n, const Unit* unit,
                           Py_ssize_t code) noexcept nogil:
     """Merge rows that lie anywhere; `code` is added to theirs."""
     cdef Py_ssize_t taps[SLID + BATCH]
     cdef Py_ssize_t codes[SLID + BATCH]
-    cdef char* first = _at(job, tile, &rows[0], unit)
+    cdef char* first = _at(&rows[0], unit)
     cdef Py_ssize_t t
     for t in range(n):
-        taps[t] = (<Py_ssize_t>_at(job, tile, &rows[t], unit) - <Py_ssize_t>first) // job.lane_bytes
+        taps[t] = (<Py_ssize_t>_at(&rows[t], unit) - <Py_ssize_t>first) // job.lane_bytes
         codes[t] = rows[t].code + code
-    job.steps.combine(out, 0, first, 0, taps, codes, n, 1, _length(tile), tile.gap, tile.gap, False, NULL)
+    job.steps.combine(out, 0, first, 0, taps, codes, n, 1, unit.length, tile.gap, tile.gap, False, NULL)
+
+
+cdef inline Py_ssize_t _pieces(const Job* job, const Tile* tile) noexcept nogil:
+    """Return how many pieces of a row there are: one, or its cells if their lanes are not side by side."""
+    if job.head.staged or not job.head.has_across or job.across.strides[<int>X] == tile.lanes:
+        return 1
+    return tile.stop - tile.begin
 
 
 cdef inline Py_ssize_t _units(const Job* job, Tile* tile) noexcept nogil:
-    """Return how many rows lie in a slab: one of each plane, and of each window along the other axes."""
-    cdef Py_ssize_t units = tile.planes
+    """Return how many pieces of rows lie in a slab: those of each plane, and of each window along the other axes."""
+    cdef Py_ssize_t units = tile.planes * _pieces(job, tile)
     cdef Py_ssize_t a
     for a in range(job.head.n_rows - 1):
         units *= tile.count[a]
@@ -1102,7 +1125,7 @@ cdef inline Py_ssize_t _units(const Job* job, Tile* tile) noexcept nogil:
 
 
 cdef inline Py_ssize_t _length(const Tile* tile) noexcept nogil:
-    """Return the lanes of such a row: of its real cells."""
+    """Return the lanes of a row: of its real cells."""
     return (tile.stop - tile.begin) * tile.lanes
 
 
@@ -1116,11 +1139,25 @@ cdef inline char* _slab_at(const Job* job, Tile* tile, Py_ssize_t slab) noexcept
     return tile.ring + slab * job.head.slab * job.lane_bytes
 
 
-cdef inline char* _at(const Job* job, Tile* tile, const Row* row, Py_ssize_t unit) noexcept nogil:
-    """Return where the row of one unit is."""
-    if row.kind == SCRATCH:
-        return row.at + unit * _length(tile) * job.lane_bytes
-    return row.at + (tile.plane_x[unit] - tile.plane_x[0]) * job.x_bytes if row.kind == SOURCE else row.at
+cdef inline Unit _unit(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
+    """Find where one of the units is."""
+    cdef Py_ssize_t pieces = _pieces(job, tile)
+    cdef Py_ssize_t row = number // pieces
+    cdef Unit unit
+    unit.row, unit.piece = row, (number - row * pieces) * tile.lanes
+    unit.length = _length(tile) // pieces
+    unit.in_scratch = number * unit.length * job.lane_bytes
+    unit.in_source = 0
+    if not job.head.staged:
+        unit.in_source = (tile.plane_x[row] - tile.plane_x[0]) * job.x_bytes
+        if pieces > 1:
+            unit.in_source += (number - row * pieces) * job.across.strides[<int>X] * job.x_bytes
+    return unit
+
+
+cdef inline char* _at(const Row* row, const Unit* unit) noexcept nogil:
+    """Return where the piece of one unit is."""
+    return row.at + (unit.in_scratch if row.kind == SCRATCH else unit.in_source if row.kind == SOURCE else 0)
 
 
 cdef inline Row _rung(const Job* job, Tile* tile, Py_ssize_t level, Py_ssize_t block, Py_ssize_t phase) noexcept nogil:
@@ -1136,7 +1173,7 @@ cdef inline Row _cell(const Job* job, Tile* tile, Memory x, Py_ssize_t number, P
     """Return the rows under a cell, counted within its phase from the tile's first cell."""
     cdef const Axis* run = &job.rows[job.head.n_rows - 1]
     cdef Py_ssize_t cell = number * run.dilation + phase
-    cdef Py_ssize_t first
+    cdef Py_ssize_t first, last
     cdef Row row
     row.code = 0
     if not 0 <= tile.origin + cell < run.size:
@@ -1144,10 +1181,11 @@ cdef inline Row _cell(const Job* job, Tile* tile, Memory x, Py_ssize_t number, P
     elif job.head.staged:
         row.kind, row.at = SCRATCH, _slab_at(job, tile, cell % _lengths(job)[0])
     else:
-        first = tile.plane_x[0] + (tile.origin + cell) * run.strides[<int>X]
+        first = last = tile.plane_x[0] + (tile.origin + cell) * run.strides[<int>X]
         if job.head.has_across:
             first += (tile.start + tile.begin) * job.across.strides[<int>X]
-        row.kind, row.at = SOURCE, address(x, first, first + _length(tile) - 1, job.x_bytes)
+            last += (tile.start + tile.stop - 1) * job.across.strides[<int>X]
+        row.kind, row.at = SOURCE, address(x, first, last + tile.lanes - 1, job.x_bytes)
     return row
 
 

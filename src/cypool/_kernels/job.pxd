@@ -68,7 +68,7 @@ cdef struct Head:
     Py_ssize_t op, x_type, lane_type, y_type, z_type
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
-    Py_ssize_t indices, counted, padded, converts, staged, streamed, direct, fused, bare, boxed, picked
+    Py_ssize_t indices, counted, padded, converts, staged, streamed, together, direct, fused, bare, boxed, picked
     Py_ssize_t runs, far, turned, means, power
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
