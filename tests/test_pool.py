@@ -481,6 +481,12 @@ LARGE = (
     Case((7, 6, 8, 9, 5, 6), (2, 2, 3, 2), (1, 2, 1, 2)),
     Case((40, 12, 16, 18), (17, 7, 7), (1, 1, 1), (8, 3, 3)),  # axes in turn
     Case((2, 40, 1700), (64,), (1,), (32,)),  # channels last: lanes are streamed
+    # About whole groups of eight cells, which large windows are made by.
+    Case((3, 70, 45), (23, 8), (1, 1), (11, 0)),
+    Case((40, 180), (146,), (1,)),
+    Case((2, 60, 40), (9, 16), (2, 1), (4, 8), (2, 1)),
+    Case((36, 50), (24,), (1,), (3,), (2,)),
+    Case((2, 30, 20, 21), (10, 9, 3), (1, 1, 1)),
     Case((1000, 5, 7), (2, 3), (2, 2)),
     Case((6, 2000), (1,), (2,)),
     Case((2, 3, 500, 40), (100, 1), (7, 1)),
@@ -561,6 +567,18 @@ def check_indices(x, case, y, flat, places, home):
     if not np.any(case.padding) and taps.size < 5_000_000:
         equal = taps.reshape(*y.shape, -1) == y[..., None]
         np.testing.assert_array_equal(places, equal.argmax(-1))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("vector", [8, 16, 32, 64])
+def test_rows_as_long_as_a_vector_that_begin_anywhere(vector, dtype, level):
+    cells = max(2, vector // np.dtype(dtype).itemsize)
+    for shift in (0, 1, 3):
+        x = finite((33 * cells + shift,), dtype)[shift:].reshape(33, cells)
+        for size in ((9, 2), (2, 2), (17, 1)):
+            case = Case(x.shape, size, 1)
+            check_extremes(x, case, {n: wanted_extremes(n, x, case) for n in ("max_pool", "min_pool")}, threads=(1,))
+            check_sums(x, case, {("sum_pool", ()): wanted_sums("sum_pool", x, case, {})}, threads=(1,))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -204,13 +204,13 @@ def plan(
     ]  # fmt: skip
     table = list(head)
     lasts: list[int] = []
-    lasts_at = len(head) + 19 * len(axes) + 5 * len(outer)
-    for axis, windows, levels, last, folds in zip(
-        axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, strict=True
+    lasts_at = len(head) + 20 * len(axes) + 5 * len(outer)
+    for axis, windows, levels, last, folds, slid in zip(
+        axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, tiling.slid, strict=True
     ):
         table += [*axis[:7], *axis.strides, axis.code, axis.base, windows]
-        table += [levels, len(last), lasts_at + len(lasts), folds]
-        table += [lasts_at + len(lasts) - len(table) + 18 if axis.bins is not None else 0]
+        table += [levels, len(last), lasts_at + len(lasts), folds, slid]
+        table += [lasts_at + len(lasts) - len(table) + 19 if axis.bins is not None else 0]
         lasts += [value for pair in last for value in pair] if axis.bins is None else axis.bins.ravel().tolist()
         lasts += tiling.rings if axis is rows[-1] else []
     for size, of in outer:
@@ -402,6 +402,7 @@ class Tiling(NamedTuple):
     levels: list[int]
     lasts: list[list[tuple[int, int]]]
     folds: list[int]
+    slid: list[bool]
     rings: list[int]
     lanes: int
     planes: int
@@ -437,7 +438,8 @@ def _tiling(
     planes = prod(k.size for k in outer)
     if runs:
         return _tiles_of_runs(rows, axes[-1], planes, request)
-    programs = [_program(a, 1.0, request) for a in rows]
+    slid = [_slid(a, lanes.size if a is across else WIDE, request) for a in axes]
+    programs = [(1, []) if s else _program(a, 1.0, request) for a, s in zip(rows, slid, strict=False)]
     folds = [0] * len(axes)
     if across:
         narrow = across.stride > 1 and lanes.size < NARROW
@@ -446,6 +448,8 @@ def _tiling(
         programs.append(
             (0, [(0, t) for t in range(min(across.kernel, BATCH))])
             if folds[-1]
+            else (1, [])
+            if slid[-1]
             else _program(across, 16.0 if narrow else 1.0, request)
         )
     picked = _picked(rows, across, lanes.size, request)
@@ -488,7 +492,9 @@ def _tiling(
     fused = open_ended and folds[-1] > 0 and not (stream and len(rows) > 1)
     bare = fused and not stream and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
     boxed = open_ended and not stream and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
-    boxed = boxed and not bare and (fused and _side_by_side(across) if across else request.divided)
+    # Rows of single cells are put together on the way only where they are divided as well.
+    side = across is not None and fused and _side_by_side(across) and (across.kernel > 1 or request.divided)
+    boxed = boxed and not bare and (side or (across is None and request.divided))
     if request.means:
         fused, bare, boxed, staged = False, False, True, 0
     if across and (bare or boxed):
@@ -504,7 +510,7 @@ def _tiling(
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
-        windows, levels, lasts, folds, rings, lanes_tile, planes_tile, staged, bool(stream), together, direct, fused, bare, boxed,
+        windows, levels, lasts, folds, slid, rings, lanes_tile, planes_tile, staged, bool(stream), together, direct, fused, bare, boxed,
         picked, buffer, _buffers(programs, rows, stream is not None), slots, partial, slab, ring, tiles,
     )  # fmt: skip
 
@@ -539,7 +545,7 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     buffer = max(planes_tile * prod(windows), across.cells(columns) if staged else 0)
     tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
     return Tiling(
-        windows, none, [[] for _ in none], none, [], 1, planes_tile, int(staged), False, False, False, False, False, False,
+        windows, none, [[] for _ in none], none, [False] * len(none), [], 1, planes_tile, int(staged), False, False, False, False, False, False,
         False, -(-buffer // 64) * 64, 3, 0, 0, 0, 0, tiles,
     )  # fmt: skip
 
@@ -630,7 +636,13 @@ def _side_by_side(axis: Axis) -> bool:
 
 
 def _stream(
-    rows: list[Axis], across: Axis | None, lanes: Kept, planes: int, programs: list[Program], width: int, request: Request
+    rows: list[Axis],
+    across: Axis | None,
+    lanes: Kept,
+    planes: int,
+    programs: list[Program],
+    width: int,
+    request: Request,
 ) -> tuple[list[int], int, int, list[int], int, bool, bool, int, int, int] | None:
     """Lay out streamed windows, or return None if they are better merged whole.
 
@@ -656,6 +668,9 @@ def _stream(
     if not axes:
         lanes_tile = even(lanes.size, max(lanes_tile, STREAM // weight // (slabs + buffers * group * together) - 32))
 
+    if across and lanes.size >= WIDE and 2 * across.extent * lanes_tile * weight * (slabs + buffers) > STREAM:
+        lanes_tile = min(lanes_tile, 16)
+
     def scratch(planes: int = 1) -> tuple[int, int]:
         row = planes * prod(windows[: len(others)]) * (_pitch(across, windows[-1]) if across else 1) * lanes_tile
         if others:
@@ -673,7 +688,8 @@ def _stream(
         i = max(open_axes, key=lambda i: (axes[i].extent + 16) / (windows[i] * axes[i].stride))
         before = windows[i]
         windows[i] = min(2 * before, axes[i].count)
-        if windows[i] == before or cells() * weight > STREAM:
+        # Where most cells would be read for the windows beside them, a tile may take more of the cache.
+        if windows[i] == before or cells() * weight > STREAM * (1 + (before * axes[i].stride < axes[i].extent)):
             windows[i] = before
             open_axes.remove(i)
     windows = [even(a.count, w) for a, w in zip(axes, windows, strict=True)]
@@ -701,6 +717,13 @@ def _blocks(axis: Axis, request: Request) -> Program:
     """Choose the ladder that grows from blocks of SLID cells: of the blocks that all windows of a group share."""
     blocks = axis.kernel // SLID - 1
     return _program(axis._replace(kernel=blocks, size=blocks, stride=1), 1.0, request) if blocks > 0 else (0, [])
+
+
+def _slid(axis: Axis, lanes: int, request: Request) -> bool:
+    """Whether windows of so many lanes side by side are made eight cells at a time."""
+    able = TYPES[request.lane_type] in ("f4", "f8") or (request.op == SUM and TYPES[request.lane_type] == "i4")
+    plain = not (request.indices or request.gaps) and axis.stride == 1 and axis.bins is None
+    return able and plain and lanes >= NARROW and axis.kernel > SLID
 
 
 def _rings(axis: Axis, levels: int, last: list[tuple[int, int]], staged: int) -> list[int]:
@@ -790,17 +813,15 @@ def _large(rows: list[Axis], request: Request) -> bool:
         return False
     shared = run.kernel % SLID + len(last)
     together = max(1.0, SLID / run.stride)
-    if run.kernel > SLID:
-        cost = 1 + run.stride * bool(last) + (2 * SLID + shared) / together
-    else:
-        cost = 1.0 + run.kernel
-    cost += 3.0 * prod(a.stride for a in rows)
+    cost = 1.0 + 3.0 * prod(a.stride for a in rows)
+    cost += run.stride * bool(last) + (2 * SLID + shared) / together if run.kernel > SLID else run.kernel
     after = run.stride
     for axis in reversed(others):
         levels, last = _program(axis, 1.0, request)
         if not last or len(last) > BATCH:
             return False
-        cost += (4.5 * levels * axis.stride + len(last)) * after
+        slid = _slid(axis, WIDE, request)
+        cost += (4 if slid else 4.5 * levels * axis.stride + len(last)) * after
         after *= axis.stride
     return direct > cost + 2
 

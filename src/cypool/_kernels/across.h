@@ -14,6 +14,8 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
                               const ptrdiff_t *taps, ptrdiff_t n_taps, const void *divisors);
 
 #define CYPOOL_PLAIN(a, d) (void)(d);
+#define CYPOOL_PLAIN_MANY 0 /* lane by lane, many rows of cells are only divided here */
+#define CYPOOL_DIVIDED_MANY 1
 #define CYPOOL_DIVIDED(a, d)                                                                                          \
     if (d)                                                                                                            \
         a = a / *(d);
@@ -195,7 +197,7 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
                 CYPOOL_ACROSS_ROWS(NAME, 2, 2, 1, 2)                                                                  \
             else                                                                                                      \
                 CYPOOL_ACROSS_ROWS(NAME, 2, 2, 1, n_taps)                                                             \
-        } else if (n_taps > 1 && kernel == 1 && stride == 1) {                                                        \
+        } else if (DIVIDE##_MANY && n_taps > 1 && kernel == 1 && stride == 1) {                                       \
             if (n_taps == 2)                                                                                          \
                 CYPOOL_ACROSS_ROWS(NAME, 1, 1, 1, 2)                                                                  \
             else if (n_taps == 4)                                                                                     \

@@ -1347,7 +1347,7 @@ cdef void _edge(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t first
 cdef inline bint _one_by_one(const Job* job, Tile* tile) noexcept nogil:
     """Whether rows are merged one by one, and not in one run over all of them."""
     return (tile.columns * tile.lanes >= LONG_RUN or tile.planes * tile.rows == 1
-            or tile.cells < job.across.stride or job.across.bins != 0)
+            or tile.cells < job.across.stride or job.across.bins != 0 or job.across.slid != 0)
 
 
 cdef inline Py_ssize_t _across_pitch(const Job* job, Tile* tile) noexcept nogil:
@@ -1359,9 +1359,16 @@ cdef char* _across(const Job* job, Tile* tile, char* block, char* out) noexcept 
     """Merge along the rows of the block to `out`, and return it."""
     cdef const Axis* axis = job.across
     cdef Py_ssize_t outer = tile.planes * tile.rows
-    if _one_by_one(job, tile):
+    cdef Py_ssize_t o
+    if axis.bins:
         return _pass(job, tile, axis, block, outer, tile.cells, tile.columns, tile.lanes, out,
                      tile.columns * tile.lanes)
+    if _one_by_one(job, tile):
+        # A row after the other, so that what is made of it on the way stays in the first-level cache.
+        for o in range(outer):
+            _pass(job, tile, axis, block + o * tile.cells * tile.lanes * job.lane_bytes, 1, tile.cells, tile.columns,
+                  tile.lanes, out + o * tile.columns * tile.lanes * job.lane_bytes, 0)
+        return out
     # One run over all rows: windows that reach from one row into the next are made too, and not stored.
     return _pass(job, tile, axis, block, 1, outer * tile.cells, (outer * tile.cells - _extent(axis)) // axis.stride + 1,
                  tile.lanes, out, 0)
@@ -1371,8 +1378,9 @@ cdef char* _pass(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
                  Py_ssize_t windows, Py_ssize_t inner, char* out, Py_ssize_t out_step) noexcept nogil:
     """Merge one axis of a block of (outer, cells, inner) lanes to `out`, of (outer, windows, inner); returns `out`.
 
-    The ladder makes windows of 4, 16, 64, ... taps for every cell, each from four of the last; what remains is a
-    few merges from its levels for each window.
+    Large windows of lanes side by side are made eight cells at a time (slide.h). For others, the ladder makes windows
+    of 4, 16, 64, ... taps for every cell, each from four of the last; what remains is a few merges from its levels for
+    each window.
     """
     cdef Py_ssize_t bytes = job.lane_bytes
     cdef Py_ssize_t buffer = job.head.buffer
@@ -1384,6 +1392,11 @@ cdef char* _pass(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
     cdef Py_ssize_t length = outer * cells * inner
     if axis.bins:
         return _bins(job, tile, axis, block, outer, cells, windows, inner, out, out_step)
+    if axis.slid:
+        for o in range(outer):
+            _along_lanes(job, axis, out + o * out_step * bytes, block + o * cells * inner * bytes, windows, inner,
+                         tile.buffers + 3 * buffer * bytes)
+        return out
     cdef char* below = block
     cdef char* rung
     for level in range(axis.levels):
@@ -1411,6 +1424,17 @@ cdef char* _pass(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
                      windows, inner, first > 0)
         first += n
     return out
+
+
+cdef inline void _along_lanes(const Job* job, const Axis* axis, char* out, const char* src, Py_ssize_t windows,
+                              Py_ssize_t lanes, char* scratch) noexcept nogil:
+    """out[w, j] = the merged src[w + t * dilation, j] for all taps t; the scratch is as large as what is read."""
+    cdef Py_ssize_t d = axis.dilation
+    cdef Py_ssize_t step = lanes * job.lane_bytes
+    cdef Py_ssize_t phase
+    for phase in range(min(d, windows)):
+        job.steps.along(out + phase * step, d * lanes, src + phase * step, d * lanes, (windows - phase + d - 1) // d,
+                        axis.kernel, lanes, scratch)
 
 
 cdef void _strided(const Job* job, Tile* tile, const Axis* axis, char* out, char* block, Py_ssize_t* taps,

@@ -68,11 +68,19 @@ cdef extern from "vectors.h" nogil:
 cdef extern from "slide.h" nogil:
     # By type of lane: out[i][j] = the merged first[i][j], ..., first[7][j], all shared[t][j], next[0][j], ...,
     # next[i - 1][j] for i < 8, where out[i] is not NULL.
-    ctypedef void (*cypool_slide)(void** out, void** first, void** shared, Py_ssize_t n_shared, void** next,
-                                  Py_ssize_t length) noexcept
-    const cypool_slide* cypool_max_slides
-    const cypool_slide* cypool_min_slides
-    const cypool_slide* cypool_sum_slides
+    ctypedef void (*cypool_slides)(void** out, void** first, void** shared, Py_ssize_t n_shared, void** next,
+                                   Py_ssize_t length) noexcept
+    const cypool_slides* cypool_max_slide
+    const cypool_slides* cypool_min_slide
+    const cypool_slides* cypool_sum_slide
+
+    # out[w * out_step + j] = the merged src[(w + t) * step + j] for t < kernel, which is more than 8. NULL but for
+    # floats and sums of int32.
+    ctypedef void (*cypool_alongs)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t step,
+                                   Py_ssize_t windows, Py_ssize_t kernel, Py_ssize_t length, void* scratch) noexcept
+    const cypool_alongs* cypool_max_along
+    const cypool_alongs* cypool_min_along
+    const cypool_alongs* cypool_sum_along
 
 cdef extern from "across.h" nogil:
     # By type of lane: out[r, j] = the merged src[r, taps[i] + stride * j + t * dilation] for i < n_taps and t < kernel,
