@@ -456,14 +456,12 @@ def _tiling(
     stream = None
     if not picked and (across or lanes.size >= WIDE):
         stream = _stream(rows, across, lanes, planes, programs, width, request)
-    rings: list[int] = []
-    slab = ring = 0
-    together = False
     if stream:
         windows, planes_tile, lanes_tile, rings, staged, together, direct, buffer, slab, ring = stream
         programs[len(rows) - 1] = _blocks(rows[-1], request)
         partial = 0
     else:
+        rings, slab, ring, together = [], 0, 0, False
         windows, planes_tile, lanes_tile, staged, buffer = _block(
             rows, across, lanes.size, planes, request, width, picked, turned
         )
@@ -635,6 +633,21 @@ def _side_by_side(axis: Axis) -> bool:
     return axis.kernel == axis.stride <= 3 and axis.low == 0 and axis.cells(axis.count) <= axis.size
 
 
+class Stream(NamedTuple):
+    """A tile of streamed windows: those along each axis, what is in its scratch, and how it is filled and left."""
+
+    windows: list[int]
+    planes: int
+    lanes: int
+    rings: list[int]
+    staged: int
+    together: bool
+    direct: bool
+    buffer: int
+    slab: int
+    slabs: int
+
+
 def _stream(
     rows: list[Axis],
     across: Axis | None,
@@ -643,11 +656,8 @@ def _stream(
     programs: list[Program],
     width: int,
     request: Request,
-) -> tuple[list[int], int, int, list[int], int, bool, bool, int, int, int] | None:
-    """Lay out streamed windows, or return None if they are better merged whole.
-
-    As (windows, planes, lanes, rings, staged, together, direct, cells of a buffer, cells of a slab, slabs).
-    """
+) -> "Stream | None":
+    """Lay out streamed windows, or return None if they are better merged whole."""
     *others, run = rows
     if (across and across.bins is not None) or not (request.in_place or _large(rows, request)):
         return None
@@ -667,7 +677,7 @@ def _stream(
     windows = [1] * len(axes)
     if not axes:
         lanes_tile = even(lanes.size, max(lanes_tile, STREAM // weight // (slabs + buffers * group * together) - 32))
-
+    # Fewer lanes, so that a tile has more windows than cells beside them.
     if across and lanes.size >= WIDE and 2 * across.extent * lanes_tile * weight * (slabs + buffers) > STREAM:
         lanes_tile = min(lanes_tile, 16)
 
@@ -703,7 +713,7 @@ def _stream(
     along = -(-max(least, -(-run.count // parts)) // group) * group
     sizes = scratch(planes_tile)
     windows.insert(len(others), min(run.count, along))
-    return windows, planes_tile, lanes_tile, rings, staged, together, direct, *sizes, slabs
+    return Stream(windows, planes_tile, lanes_tile, rings, staged, together, direct, *sizes, slabs)
 
 
 def _staged(rows: list[Axis], across: Axis | None, lanes: int, request: Request) -> int:
