@@ -145,10 +145,15 @@ def take(w: Workload, x: np.ndarray, **options: Any) -> Call:
 
 
 def unpool(w: Workload, x: np.ndarray, **options: Any) -> Call:
-    """Return the call of cypool that puts the cells that won a max pool back where they came from."""
+    """Return the call of cypool that puts the cells that won a max pool back, or takes the gradient of that as well."""
     args, words = window(w)
     y, indices = forward(w._replace(indices=w.indices or "window"), x, "max")()
-    return partial(cypool.max_unpool, y, indices, *args, output_shape=x.shape, **words, **options)
+    there = partial(cypool.max_unpool, y, indices, *args, output_shape=x.shape, **words, **options)
+    if not w.grad:
+        return there
+    g = data(w.shape, w.dtype, w.order, SEED + 1)
+    back = partial(cypool.max_unpool_grad, g, indices, *args, **words, **options)
+    return lambda: (there(), back())[1]
 
 
 def unpool_grad(w: Workload, x: np.ndarray, **options: Any) -> Call:
@@ -167,7 +172,7 @@ def both(w: Workload, x: np.ndarray, **options: Any) -> Call:
 def fractional(w: Workload, x: np.ndarray, *, grad: bool = False, **options: Any) -> Call:
     """Return the call of cypool that makes as many windows at drawn places as `w` has, or takes its gradient."""
     size = tuple(w.out_shape[a] for a in w.axis)
-    words = {"output_size": size, "axis": w.axis, "rng": SEED}
+    words = {"output_size": size, "axis": w.axis, "samples": w.samples}
     if w.indices:
         words["return_indices"] = w.indices
     if not grad:
@@ -218,7 +223,8 @@ OTHERS: dict[str, Callable[..., Call]] = {
 
 def cypool_call(w: Workload, x: np.ndarray, **options: Any) -> Call:
     """Return the call of cypool that does the whole of `w`."""
-    return (OTHERS.get(w.op) or (both if w.grad else forward))(w, x, **options)
+    other = OTHERS.get(w.op) or OTHERS.get(f"{w.op}_pool")
+    return (other or (both if w.grad else forward))(w, x, **options)
 
 
 def public_pools(names: Iterable[str]) -> dict[str, Callable[..., Call]]:

@@ -118,9 +118,10 @@ def torch(w: Workload, x: np.ndarray, threads: int, *, last: bool = False) -> An
             "lp": lambda: pool("lp_pool", norm_type=w.norm, kernel_size=kernel if n > 1 else kernel[0], stride=stride if n > 1 else stride[0], ceil_mode=w.ceil_mode),
             "adaptive_max": lambda: pool("adaptive_max_pool", output_size=bins, **choose),
             "adaptive_avg": lambda: pool("adaptive_avg_pool", output_size=bins),
+            # Samples of images are for the last axis and the one before.
             "fractional_max": lambda: pool(
                 "fractional_max_pool", kernel_size=kernel, output_size=bins,
-                _random_samples=t.from_numpy(w.samples), **choose,
+                _random_samples=t.from_numpy(w.samples[..., ::-1].copy()), **choose,
             ),
             "global_max": lambda: reduced(t.amax),
             "global_avg": lambda: reduced(t.mean),
