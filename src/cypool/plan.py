@@ -42,6 +42,8 @@ PICKS = 16
 """Cells of a window that are looked at in one go where their indices are wanted; twice as many if no stride is 1."""
 RUN = 32 * 1024
 """Cells of a tile of windows that are one run of memory each; and of one window that is converted on the way."""
+ALONE = 256
+"""Windows of a row that is as well made by doubling without its neighbours."""
 NARROW = 8
 """Lanes below which a strided window along the rows is gathered first."""
 ROW = 4096
@@ -204,13 +206,14 @@ def plan(
     ]  # fmt: skip
     table = list(head)
     lasts: list[int] = []
-    lasts_at = len(head) + 20 * len(axes) + 5 * len(outer)
+    lasts_at = len(head) + 21 * len(axes) + 5 * len(outer)
     for axis, windows, levels, last, folds, slid in zip(
         axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, tiling.slid, strict=True
     ):
+        doubled = axis is across and _doubled(axis, lanes.size, request)
         table += [*axis[:7], *axis.strides, axis.code, axis.base, windows]
-        table += [levels, len(last), lasts_at + len(lasts), folds, slid]
-        table += [lasts_at + len(lasts) - len(table) + 19 if axis.bins is not None else 0]
+        table += [levels, len(last), lasts_at + len(lasts), folds, doubled, slid]
+        table += [lasts_at + len(lasts) - len(table) + 20 if axis.bins is not None else 0]
         lasts += [value for pair in last for value in pair] if axis.bins is None else axis.bins.ravel().tolist()
         lasts += tiling.rings if axis is rows[-1] else []
     for size, of in outer:
@@ -444,14 +447,14 @@ def _tiling(
     if across:
         narrow = across.stride > 1 and lanes.size < NARROW
         plain = not request.indices and lanes.size == 1 and TYPES[request.lane_type] != "wide"
-        folds[-1] = _folds(across) if plain else 0
-        programs.append(
-            (0, [(0, t) for t in range(min(across.kernel, BATCH))])
-            if folds[-1]
-            else (1, [])
-            if slid[-1]
-            else _program(across, 16.0 if narrow else 1.0, request)
-        )
+        doubled = _doubled(across, lanes.size, request)
+        folds[-1] = 1 if doubled else _folds(across) if plain else 0
+        if slid[-1] or doubled:
+            programs.append((int(slid[-1]), []))
+        elif folds[-1]:
+            programs.append((0, [(0, t) for t in range(min(across.kernel, BATCH))]))
+        else:
+            programs.append(_program(across, 16.0 if narrow else 1.0, request))
     picked = _picked(rows, across, lanes.size, request)
     stream = None
     if not picked and (across or lanes.size >= WIDE):
@@ -488,6 +491,9 @@ def _tiling(
         and (across.strides[1] == 1 if across else lanes.strides[1] == 1 or lanes.size == 1)
     )
     fused = open_ended and folds[-1] > 0 and not (stream and len(rows) > 1)
+    # Short rows are doubled together, and only then divided each by counts of its own.
+    if across and _doubled(across, lanes.size, request) and request.counted and across.count < ALONE:
+        fused = fused and all(_alone(a) for a in rows)
     bare = fused and not stream and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
     boxed = open_ended and not stream and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
     # Rows of single cells are put together on the way only where they are divided as well.
@@ -505,6 +511,8 @@ def _tiling(
     direct = direct or boxed
     buffer = -(-max(buffer, slab) // 64) * 64
     slots = _slots(across, folds[-1], lasts[-1], lanes_tile, buffer) if across and not picked else 0
+    if across and _doubled(across, lanes.size, request):
+        slots = _stretches(across.kernel, request)
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
@@ -734,6 +742,24 @@ def _slid(axis: Axis, lanes: int, request: Request) -> bool:
     able = TYPES[request.lane_type] in ("f4", "f8") or (request.op == SUM and TYPES[request.lane_type] == "i4")
     plain = not (request.indices or request.gaps) and axis.stride == 1 and axis.bins is None
     return able and plain and lanes >= NARROW and axis.kernel > SLID
+
+
+def _doubled(axis: Axis, lanes: int, request: Request) -> bool:
+    """Whether windows along rows are made by doubling; see doubling.h, also for the lanes that can be."""
+    able = ("i4", "u2", "u8", "f4", "f8") if request.op == SUM else ("u1", "u2", "f4", "f8")
+    plain = lanes == axis.stride == axis.dilation == 1 and axis.bins is None and not request.indices
+    return TYPES[request.lane_type] in able and plain and axis.kernel > DIRECT
+
+
+def _stretches(kernel: int, request: Request) -> int:
+    """Find the scratch of windows that are made by doubling, in cells: as doubling.h has it."""
+    sizes = 1
+    while 8 * 4**sizes <= kernel:
+        sizes += 1
+    width = BYTES[request.lane_type]
+    if request.gaps:
+        width = min(width, BYTES[request.gaps.count_type])
+    return (3 + sizes) * ((8192 // width + 3 * kernel + 255) // 64 * 64)
 
 
 def _rings(axis: Axis, levels: int, last: list[tuple[int, int]], staged: int) -> list[int]:

@@ -96,7 +96,8 @@ cdef struct Tile:
     Py_ssize_t rungs[LEVELS]        # where the ring of each level of merged slabs starts, in slabs
     Py_ssize_t origin               # of a stream: its first cell,
     Py_ssize_t taken, blocks        # and how many are in its ring, and merged by SLID
-    double* counts
+    double* counts                  # how many taps its windows along the rows have,
+    Py_ssize_t counted              # if this is its column
     char* by                        # what a row's sums are divided by, in lanes: counts times by_count
     double by_count
     double by_same                  # where all of these are alike: what, and how many
@@ -239,7 +240,7 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     tile.plane_mask = tile.plane_to + planes
     tile.counts = <double*>(tile.plane_mask + planes)
     tile.by = <char*>(tile.counts + columns)
-    tile.by_count = tile.by_same = -1
+    tile.by_count = tile.by_same = tile.counted = -1
     tile.by_length = 0
     if head.masked:
         tile.divisors = tile.counts + columns
@@ -261,7 +262,7 @@ cdef void _place(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
     number //= blocks
     tile.column = tile.start = tile.begin = 0
     tile.columns = tile.cells = tile.stop = 1
-    tile.by_count = -1
+    tile.by_count = tile.counted = -1
     if head.has_across:
         blocks = (axis.count + axis.tile - 1) // axis.tile
         _columns(axis, tile, number % blocks * axis.tile, min(axis.tile, axis.count - number % blocks * axis.tile))
@@ -288,7 +289,7 @@ cdef void _columns(const Axis* axis, Tile* tile, Py_ssize_t column, Py_ssize_t c
     tile.stop = min(tile.cells, axis.size - tile.start)
     if tile.cells >= axis.stride:
         tile.cells = (tile.cells + axis.stride - 1) // axis.stride * axis.stride
-    tile.by_count = -1
+    tile.by_count = tile.counted = -1
 
 
 cdef char* _merge(const Job* job, Tile* tile, Memory x, Memory y, Memory z,
@@ -1261,12 +1262,23 @@ cdef void _across_to_output(const Job* job, Tile* tile, char* block, Memory y) n
                     while r + n < rows and _count(run, index[last] + r + n, head.padded) == count:
                         n += 1
                 _row(job, tile, y, to + (r + n - 1) * step, 1)
-                job.steps.across(_row(job, tile, y, to + r * step, 1), step, block, pitch, n, tile.columns, kernel,
-                                 stride, axis.dilation, &ZERO, 1, _divisors(job, tile, outer_count * count))
+                _merge_along(job, tile, _row(job, tile, y, to + r * step, 1), step, block, pitch, n, kernel, stride,
+                             _divisors(job, tile, outer_count * count))
                 block += n * pitch * job.lane_bytes
                 r += n
             if not advance(index, tile.first, tile.end, last):
                 break
+
+
+cdef inline void _merge_along(const Job* job, Tile* tile, char* out, Py_ssize_t out_step, const char* src,
+                              Py_ssize_t src_step, Py_ssize_t rows, Py_ssize_t kernel, Py_ssize_t stride,
+                              const void* divisors) noexcept nogil:
+    """Merge along rows to where they end, and divide."""
+    if job.across.doubled:
+        job.steps.doubled(out, out_step, src, src_step, rows, tile.columns, kernel, divisors, tile.slots)
+    else:
+        job.steps.across(out, out_step, src, src_step, rows, tile.columns, kernel, stride, job.across.dilation, &ZERO, 1,
+                         divisors)
 
 
 cdef const void* _divisors(const Job* job, Tile* tile, double count) noexcept nogil:
@@ -1292,12 +1304,23 @@ cdef const void* _divisors(const Job* job, Tile* tile, double count) noexcept no
         return tile.by
     tile.by_same, tile.by_length = -1 if counted else by, length
     if counted:
+        _count_columns(job, tile)
         for w in range(length):
-            _set_divisor(job, tile, w, count * _count(axis, tile.column + w, job.head.padded))
+            _set_divisor(job, tile, w, count * tile.counts[w])
     else:
         for w in range(length):
             _set_divisor(job, tile, w, by)
     return tile.by
+
+
+cdef void _count_columns(const Job* job, Tile* tile) noexcept nogil:
+    """Count the taps of the tile's windows along the rows, once."""
+    cdef Py_ssize_t w
+    if tile.counted == tile.column:
+        return
+    tile.counted = tile.column
+    for w in range(tile.columns):
+        tile.counts[w] = _count(job.across, tile.column + w, job.head.padded)
 
 
 cdef inline void _set_divisor(const Job* job, Tile* tile, Py_ssize_t w, double by) noexcept nogil:
@@ -1324,10 +1347,9 @@ cdef void _bare(const Job* job, Tile* tile, Memory x, Memory y) noexcept nogil:
         to = _plane(job, Y, tile.plane) + tile.first[0] * run.strides[<int>Y] + begin
         _row(job, tile, y, to + (tile.rows - 1) * run.strides[<int>Y], 1)
         address(x, from_x, from_x + (tile.rows - 1) * run.strides[<int>X] + tile.stop - 1, job.x_bytes)
-        job.steps.across(_row(job, tile, y, to, 1), run.strides[<int>Y],
-                         address(x, from_x, from_x, job.x_bytes), run.strides[<int>X], tile.rows, tile.columns,
-                         axis.kernel, axis.stride, axis.dilation, &ZERO, 1,
-                         _divisors(job, tile, 1 if job.head.counted else job.divisor))
+        _merge_along(job, tile, _row(job, tile, y, to, 1), run.strides[<int>Y],
+                     address(x, from_x, from_x, job.x_bytes), run.strides[<int>X], tile.rows, axis.kernel, axis.stride,
+                     _divisors(job, tile, 1 if job.head.counted else job.divisor))
     if first < begin:
         _edge(job, tile, x, y, first, begin)
     if stop < end:
@@ -1347,7 +1369,7 @@ cdef void _edge(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t first
 cdef inline bint _one_by_one(const Job* job, Tile* tile) noexcept nogil:
     """Whether rows are merged one by one, and not in one run over all of them."""
     return (tile.columns * tile.lanes >= LONG_RUN or tile.planes * tile.rows == 1
-            or tile.cells < job.across.stride or job.across.bins != 0 or job.across.slid != 0)
+            or tile.cells < job.across.stride or job.across.bins != 0 or job.across.slid or job.across.doubled)
 
 
 cdef inline Py_ssize_t _across_pitch(const Job* job, Tile* tile) noexcept nogil:
@@ -1360,7 +1382,7 @@ cdef char* _across(const Job* job, Tile* tile, char* block, char* out) noexcept 
     cdef const Axis* axis = job.across
     cdef Py_ssize_t outer = tile.planes * tile.rows
     cdef Py_ssize_t o
-    if axis.bins:
+    if axis.bins or axis.doubled:
         return _pass(job, tile, axis, block, outer, tile.cells, tile.columns, tile.lanes, out,
                      tile.columns * tile.lanes)
     if _one_by_one(job, tile):
@@ -1378,7 +1400,8 @@ cdef char* _pass(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
                  Py_ssize_t windows, Py_ssize_t inner, char* out, Py_ssize_t out_step) noexcept nogil:
     """Merge one axis of a block of (outer, cells, inner) lanes to `out`, of (outer, windows, inner); returns `out`.
 
-    Large windows of lanes side by side are made eight cells at a time (slide.h). For others, the ladder makes windows
+    Large windows of lanes side by side are made eight cells at a time (slide.h), those of one lane by doubling
+    (doubling.h). For others, the ladder makes windows
     of 4, 16, 64, ... taps for every cell, each from four of the last; what remains is a few merges from its levels for
     each window.
     """
@@ -1392,6 +1415,9 @@ cdef char* _pass(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
     cdef Py_ssize_t length = outer * cells * inner
     if axis.bins:
         return _bins(job, tile, axis, block, outer, cells, windows, inner, out, out_step)
+    if axis.doubled:
+        job.steps.doubled(out, out_step, block, cells, outer, windows, axis.kernel, NULL, tile.slots)
+        return out
     if axis.slid:
         for o in range(outer):
             _along_lanes(job, axis, out + o * out_step * bytes, block + o * cells * inner * bytes, windows, inner,
@@ -1627,8 +1653,7 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, Memo
         rows *= planes
         planes = 1
     if head.counted and head.has_across:
-        for w in range(tile.columns):
-            tile.counts[w] = _count(axis, tile.column + w, head.padded)
+        _count_columns(job, tile)
     for a in range(head.n_rows):
         index[a] = tile.first[a]
     for p in range(planes):

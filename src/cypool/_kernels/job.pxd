@@ -12,6 +12,7 @@ from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_s
 from cypool._kernels.rows cimport cypool_max_picks, cypool_min_picks, cypool_picks
 from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_norm_runs, cypool_runs, cypool_sum_runs
 from cypool._kernels.rows cimport cypool_max_along, cypool_min_along, cypool_sum_along, cypool_alongs
+from cypool._kernels.rows cimport cypool_max_doubled, cypool_min_doubled, cypool_sum_doubled, cypool_doubles
 from cypool._kernels.rows cimport cypool_max_slide, cypool_min_slide, cypool_sum_slide, cypool_slides
 from cypool._kernels.rows cimport cypool_means, cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
@@ -31,6 +32,7 @@ cdef struct Steps:
     combine_f combine
     combine_f copy          # rows of the output's type, one tap
     across_f across         # NULL where indices travel along
+    cypool_doubles doubled  # here too, and for some lanes
     cypool_slides slide     # here too, and for the widest lanes,
     cypool_alongs along     # and for most others
     cypool_picks picks      # NULL where they do not
@@ -58,6 +60,7 @@ cdef struct Axis:
     Py_ssize_t n_last       # merges after the ladder,
     Py_ssize_t last         # as (level, tap) pairs: where they stand in the table, before the length of each ring
     Py_ssize_t folds        # calls of `across` that make the window, where that is possible
+    Py_ssize_t doubled      # whether windows along rows are made by doubling
     Py_ssize_t slid         # whether windows of lanes side by side are made eight cells at a time
     Py_ssize_t bins         # how far behind it its windows stand as [start, stop), where stride does not say it; or 0
 
@@ -136,6 +139,7 @@ cdef inline void choose_loops(Job* job) noexcept:
     # Copies are a max of one cell, of integers of the output's width.
     job.steps.copy = cypool_max[U1 + (job.y_bytes > 1) + (job.y_bytes > 2) + (job.y_bytes > 4)]
     job.steps.across = NULL
+    job.steps.doubled = NULL
     job.steps.slide = NULL
     job.steps.along = NULL
     job.steps.picks = NULL
@@ -178,6 +182,7 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
     if job.head.op == MAX:
         job.steps.combine = cypool_max[job.head.lane_type]
         job.steps.across = cypool_max_across[job.head.lane_type]
+        job.steps.doubled = cypool_max_doubled[job.head.lane_type]
         job.steps.slide = cypool_max_slide[job.head.lane_type]
         job.steps.along = cypool_max_along[job.head.lane_type]
         job.steps.runs = cypool_max_runs[job.head.lane_type]
@@ -186,6 +191,7 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
     else:
         job.steps.combine = cypool_min[job.head.lane_type]
         job.steps.across = cypool_min_across[job.head.lane_type]
+        job.steps.doubled = cypool_min_doubled[job.head.lane_type]
         job.steps.slide = cypool_min_slide[job.head.lane_type]
         job.steps.along = cypool_min_along[job.head.lane_type]
         job.steps.runs = cypool_min_runs[job.head.lane_type]
@@ -199,6 +205,7 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
 cdef inline void _sums(Job* job, sum_t* lane) noexcept:
     job.steps.combine = <combine_f><void*>add_wide if sum_t is wide_t else cypool_sum[job.head.lane_type]
     job.steps.across = cypool_sum_across[job.head.lane_type]
+    job.steps.doubled = cypool_sum_doubled[job.head.lane_type]
     job.steps.slide = cypool_sum_slide[job.head.lane_type]
     job.steps.along = cypool_sum_along[job.head.lane_type]
     job.steps.runs = cypool_sum_runs[job.head.lane_type]

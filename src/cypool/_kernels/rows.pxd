@@ -82,6 +82,16 @@ cdef extern from "slide.h" nogil:
     const cypool_alongs* cypool_min_along
     const cypool_alongs* cypool_sum_along
 
+cdef extern from "doubling.h" nogil:
+    # out[r, j] = the merged src[r, j + t] for t < kernel, over divisors[j] if there are any (sums of floats only), which
+    # is more than 1. Scratch: see there. NULL for lanes that this is seldom wanted of.
+    ctypedef void (*cypool_doubles)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
+                                    Py_ssize_t rows, Py_ssize_t length, Py_ssize_t kernel, const void* divisors,
+                                    void* scratch) noexcept
+    const cypool_doubles* cypool_max_doubled
+    const cypool_doubles* cypool_min_doubled
+    const cypool_doubles* cypool_sum_doubled
+
 cdef extern from "across.h" nogil:
     # By type of lane: out[r, j] = the merged src[r, taps[i] + stride * j + t * dilation] for i < n_taps and t < kernel,
     # over divisors[j] if there are any (sums of floats only). NULL for lanes that cannot; see there for what can.

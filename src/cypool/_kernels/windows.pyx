@@ -935,16 +935,24 @@ cdef inline double ratio(double x, double y) noexcept nogil:
     return fabs(x) / (y if y != 0 else INFINITY)
 
 
+cdef inline double handed(double x, double y, double p) noexcept nogil:
+    """sign(x) * (|x| / y) ** (p - 1) for p = 1, 3 and 4."""
+    cdef double r = ratio(x, y)
+    r = (1 if r == r else r) if p == 1 else r * r if p == 3 else r * r * r
+    return r if x > 0 else -r if x < 0 else 0 if x == 0 else NAN
+
+
 cdef void part_small(double* restrict out, const double* g, const double* x, const double* w, const double* y,
                      const double* m, const double* d, const double* s, const double* t, const double* count,
                      Py_ssize_t n, double p) noexcept nogil:
-    """g * sign(x) * (|x| / y) ** (p - 1)."""
+    """g * sign(x) * (|x| / y) ** (p - 1) for p = 1, 2, 3 and 4."""
     cdef Py_ssize_t j
-    cdef double r
-    for j in range(n):
-        r = ratio(x[j], y[j])
-        r = (1 if r == r else r) if p == 1 else r if p == 2 else r * r if p == 3 else r * r * r
-        out[j] = g[j] * (r if x[j] > 0 else -r if x[j] < 0 else 0 if x[j] == 0 else NAN)
+    if p == 2:
+        for j in range(n):
+            out[j] = g[j] * (x[j] / (y[j] if y[j] != 0 else INFINITY))
+    else:
+        for j in range(n):
+            out[j] = g[j] * handed(x[j], y[j], p)
 
 
 cdef void part_any(double* restrict out, const double* g, const double* x, const double* w, const double* y,
@@ -971,13 +979,14 @@ cdef void part_ties(double* restrict out, const double* g, const double* x, cons
 cdef void part_small_mean(double* restrict out, const double* g, const double* x, const double* w, const double* y,
                           const double* m, const double* d, const double* s, const double* t, const double* count,
                           Py_ssize_t n, double p) noexcept nogil:
-    """g / count * (x / y) ** (p - 1)."""
+    """g / count * (x / y) ** (p - 1), 0 where y is."""
     cdef Py_ssize_t j
-    cdef double r
-    for j in range(n):
-        r = ratio(size_of(x[j]), y[j])
-        r = (1 if r == r else r) if p == 1 else r if p == 2 else r * r if p == 3 else r * r * r
-        out[j] = g[j] / count[j] * (0 if y[j] == 0 else r)
+    if p == 2:
+        for j in range(n):
+            out[j] = g[j] / count[j] * (size_of(x[j]) / (y[j] if y[j] != 0 else INFINITY))
+    else:
+        for j in range(n):
+            out[j] = g[j] / count[j] * (0 if y[j] == 0 else handed(size_of(x[j]), y[j], p))
 
 
 cdef void part_any_mean(double* restrict out, const double* g, const double* x, const double* w, const double* y,
