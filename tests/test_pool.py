@@ -30,7 +30,7 @@ from hypothesis import strategies as st
 
 import cypool
 from cypool import calls, dispatch, reference
-from cypool.plan import SUM
+from cypool.plan import MAX, SUM
 
 pytestmark = pytest.mark.usefixtures("eager_threads")
 by_id = functools.partial(pytest.mark.parametrize, ids=lambda c: c.id)
@@ -613,6 +613,16 @@ def test_axes_in_turn_divide_by_the_cells_of_the_whole_window(dtype, level):
     for y in (cypool.avg_pool(x, *window, count_include_pad=False),
               cypool.avg_pool(x, *window, count_include_pad=False, out=out)):  # fmt: skip
         assert_within(y, want, bound)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float32", "float64", "datetime64[s]"])
+def test_axes_in_turn_carry_indices(dtype, level):
+    case = Case((2, 11, 10, 12), (11, 9, 10), 1, ((5, 5), (4, 4), (5, 4)), axis=(3, 1, 2))
+    x = ordered(case.shape, dtype)
+    arguments = case.kernel_size, case.stride, case.padding, 1, case.axis, False
+    for kind in (True, "window"):
+        assert calls.prepare(MAX, x.shape, x.strides, x.dtype, False, None, None, *arguments, kind).then is not None
+    check_extremes(x, case, {n: wanted_extremes(n, x, case) for n in ("max_pool", "min_pool")})
 
 
 @by_id("case", (*FEW, *LARGE))

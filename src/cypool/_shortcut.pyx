@@ -68,11 +68,11 @@ cdef class Shortcut:
             if serial or count == 1:
                 kernel(x, y, z, table, divisor, 1)
                 if then is not None:
-                    kernel(y, y, None, then[0], then[1], 1)
+                    kernel(y, y, z, then[0], then[1], 1)
             else:
                 threads.run(kernel, x, y, z, table, divisor, count)
                 if then is not None:
-                    threads.run(kernel, y, y, None, then[0], then[1], count)
+                    threads.run(kernel, y, y, z, then[0], then[1], count)
         return y if z is None else (y, z)
 
     def remember(self, int op, x, tuple window, tuple options, call):

@@ -98,7 +98,7 @@ def _at_length(
         count = 1 if call.serial else limit
         _run(kernel, arguments, count)
         if call.then is not None:
-            _run(kernel, (y, y, None, *call.then), count)
+            _run(kernel, (y, y, z, *call.then), count)
     if out is not None and y is not out:
         out[...] = y
         y = out
@@ -243,7 +243,7 @@ def prepare(
     request = Request(
         op, TYPES.index(shifted or name_of(dtype)), TYPES.index(lanes), TYPES.index(shifted or name_of(y_dtype)),
         TYPES.index(name_of(index_dtype or BYTE)),
-        index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps, False,
+        index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps, False, False,
         kind in "iu" and y_dtype == dtype and size <= 2 and divisor in (2, 4, 8, 16, 32) and not gaps,
         power,
     )  # fmt: skip
@@ -273,21 +273,27 @@ def _in_turn(
     """Plan all axes but one first, into the result, and that one then in place: no tile has a halo along it.
 
     The result has room for the cells of an axis that has as many windows. Streamed, a window is written when its last
-    cell has been read, and that lies at or past the window's own place. None if no axis is like that.
+    cell has been read, and that lies at or past the window's own place. So are their indices, which count in the whole
+    window from the start, or in the whole array. None if no axis is like that.
     """
-    if request.indices or request.gaps or any(w.bins is not None for w in found):
+    if request.gaps or any(w.bins is not None for w in found) or request.x_type != request.y_type:
         return None
-    if not request.x_type == request.lane_type == request.y_type:
+    _, y, z, mask = strides
+    if request.indices:
+        # In the array that they share, cells and codes lie alike; and a code is to fit into a lane.
+        if list(y) != list(z) or (request.flat and prod(w.size for w in found) >= 2**30):
+            return None
+    elif request.lane_type != request.x_type:
         return None
-    x, y, *rest = strides
     for last in found:
         if last.stride == 1 and last.count >= last.size:
             half = list(y_shape)
             half[last.axis] = last.size
-            second = plan([last], half, [y, y, *rest], [starts[1], *starts[1:]], request._replace(in_place=True))
+            then = request._replace(in_place=True, coded=request.indices)
+            second = plan([last], half, [y, y, z, mask], [starts[1], *starts[1:]], then, found)
             if second.streamed:
                 others = [w for w in found if w is not last]
-                first = plan(others, shape, [x, y, *rest], starts, request._replace(divided=request.counted))
+                first = plan(others, shape, strides, starts, request._replace(divided=request.counted), found)
                 return first.table, second.table
     return None
 

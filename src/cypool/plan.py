@@ -109,7 +109,7 @@ class Kept(NamedTuple):
 class Request(NamedTuple):
     """What a call wants done; types are places in `TYPES`.
 
-    `means` are of small whole numbers, over one power of two, as what is averaged. With a `power` sums are of such powers
+    `coded`: where the cells come from is in the indices' array already. `means` are of small whole numbers, over one power of two, as what is averaged. With a `power` sums are of such powers
     of the cells' sizes, in float64, and their roots are what is wanted.
     """
 
@@ -125,6 +125,7 @@ class Request(NamedTuple):
     divided: bool
     gaps: "Gaps | None" = None
     in_place: bool = False
+    coded: bool = False
     means: bool = False
     power: int = 0
 
@@ -163,9 +164,13 @@ def plan(
     strides: Sequence[Sequence[int]],
     starts: Sequence[int],
     request: Request,
+    among: Sequence[Window] | None = None,
 ) -> Plan:
-    """Lay out a call; `strides` and `starts`, in elements, are those of input, output, indices and mask."""
-    pooled, kept = sort_axes(found, shape, strides, request.indices, request.flat)
+    """Lay out a call; `strides` and `starts`, in elements, are those of input, output, indices and mask.
+
+    Offsets count in all the windows of a call, those `among` which `found` are, if these are not all.
+    """
+    pooled, kept = sort_axes(found, shape, strides, request.indices, request.flat, among)
     lanes, outer = merge_lanes(kept, len(strides))
     pooled.sort(key=lambda axis: -abs(axis.strides[0]))
     request = request._replace(means=_means(pooled, lanes, request))
@@ -198,7 +203,7 @@ def plan(
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.together, tiling.direct,
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
-        turned, request.means, request.power,
+        turned, request.means, request.power, request.coded,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, tiling.buffers, tiling.slots, tiling.partial, partials, tiling.slab, tiling.ring,
         tiling.tiles,
@@ -207,19 +212,19 @@ def plan(
     table = list(head)
     lasts: list[int] = []
     lasts_at = len(head) + 21 * len(axes) + 5 * len(outer)
-    for axis, windows, levels, last, folds, slid in zip(
-        axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, tiling.slid, strict=True
+    for i, (axis, windows, levels, last, folds, slid) in enumerate(
+        zip(axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, tiling.slid, strict=True)
     ):
-        doubled = axis is across and _doubled(axis, lanes.size, request)
         table += [*axis[:7], *axis.strides, axis.code, axis.base, windows]
-        table += [levels, len(last), lasts_at + len(lasts), folds, doubled, slid]
+        table += [levels, len(last), lasts_at + len(lasts), folds, tiling.doubled and i == len(rows), slid]
         table += [lasts_at + len(lasts) - len(table) + 20 if axis.bins is not None else 0]
         lasts += [value for pair in last for value in pair] if axis.bins is None else axis.bins.ravel().tolist()
         lasts += tiling.rings if axis is rows[-1] else []
     for size, of in outer:
         table += [size, *of]
     work = prod(shape) + prod(w.count for w in found) * prod(a.size for a in kept)
-    in_turn = tiling.streamed and (len(rows) > 1 or (across is not None and _halo(across, tiling.windows[-1]) > HALO))
+    beside = across is not None and (tiling.crowded or _halo(across, tiling.windows[-1]) > HALO)
+    in_turn = (tiling.streamed or tiling.crowded) and (len(rows) > 1 or beside)
     return Plan(np.array(table + lasts, np.int64).tobytes(), work, tiling.streamed, in_turn)
 
 
@@ -229,13 +234,20 @@ def _halo(axis: Axis, windows: int) -> float:
 
 
 def sort_axes(
-    found: Sequence[Window], shape: Sequence[int], strides: Sequence[Sequence[int]], indices: bool, flat: bool
+    found: Sequence[Window],
+    shape: Sequence[int],
+    strides: Sequence[Sequence[int]],
+    indices: bool,
+    flat: bool,
+    among: Sequence[Window] | None = None,
 ) -> tuple[list[Axis], list[Kept]]:
     """Sort the axes into those that are pooled and those that are kept."""
     pooled = []
+    every = among or found
+    places = {w.axis: i for i, w in enumerate(every)}
     kept = {a: Kept(n, _at(strides, a)) for a, n in enumerate(shape)}
-    for i, w in enumerate(found):
-        later = found[i + 1 :]
+    for w in found:
+        later = every[places[w.axis] + 1 :]
         base = prod(v.size for v in later)
         code = w.dilation * base if flat else prod(v.kernel for v in later) if indices else 0
         trivial = w.kernel == w.stride == 1 and w.low == w.high == 0 and w.bins is None
@@ -405,12 +417,14 @@ class Tiling(NamedTuple):
     levels: list[int]
     lasts: list[list[tuple[int, int]]]
     folds: list[int]
+    doubled: bool
     slid: list[bool]
     rings: list[int]
     lanes: int
     planes: int
     staged: int
     streamed: bool
+    crowded: bool
     together: bool
     direct: bool
     fused: bool
@@ -444,10 +458,10 @@ def _tiling(
     slid = [_slid(a, lanes.size if a is across else WIDE, request) for a in axes]
     programs = [(1, []) if s else _program(a, 1.0, request) for a, s in zip(rows, slid, strict=False)]
     folds = [0] * len(axes)
+    doubled = across is not None and _doubled(across, lanes.size, request)
     if across:
         narrow = across.stride > 1 and lanes.size < NARROW
         plain = not request.indices and lanes.size == 1 and TYPES[request.lane_type] != "wide"
-        doubled = _doubled(across, lanes.size, request)
         folds[-1] = 1 if doubled else _folds(across) if plain else 0
         if slid[-1] or doubled:
             programs.append((int(slid[-1]), []))
@@ -459,6 +473,8 @@ def _tiling(
     stream = None
     if not picked and (across or lanes.size >= WIDE):
         stream = _stream(rows, across, lanes, planes, programs, width, request)
+    # What had better be streamed does not fit into scratch.
+    crowded = not (stream or picked or (across and across.bins is not None)) and _large(rows, request)
     if stream:
         windows, planes_tile, lanes_tile, rings, staged, together, direct, buffer, slab, ring = stream
         programs[len(rows) - 1] = _blocks(rows[-1], request)
@@ -492,7 +508,7 @@ def _tiling(
     )
     fused = open_ended and folds[-1] > 0 and not (stream and len(rows) > 1)
     # Short rows are doubled together, and only then divided each by counts of its own.
-    if across and _doubled(across, lanes.size, request) and request.counted and across.count < ALONE:
+    if across and doubled and request.counted and across.count < ALONE:
         fused = fused and all(_alone(a) for a in rows)
     bare = fused and not stream and staged == 0 and folds[-1] == 1 and len(rows) == 1 and _alone(rows[0])
     boxed = open_ended and not stream and staged == 0 and prod(min(a.kernel, a.size) for a in rows) <= BOX
@@ -511,12 +527,12 @@ def _tiling(
     direct = direct or boxed
     buffer = -(-max(buffer, slab) // 64) * 64
     slots = _slots(across, folds[-1], lasts[-1], lanes_tile, buffer) if across and not picked else 0
-    if across and _doubled(across, lanes.size, request):
+    if across and doubled:
         slots = _stretches(across.kernel, request)
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(
-        windows, levels, lasts, folds, slid, rings, lanes_tile, planes_tile, staged, bool(stream), together, direct, fused, bare, boxed,
+        windows, levels, lasts, folds, doubled, slid, rings, lanes_tile, planes_tile, staged, bool(stream), crowded, together, direct, fused, bare, boxed,
         picked, buffer, _buffers(programs, rows, stream is not None), slots, partial, slab, ring, tiles,
     )  # fmt: skip
 
@@ -551,7 +567,7 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     buffer = max(planes_tile * prod(windows), across.cells(columns) if staged else 0)
     tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
     return Tiling(
-        windows, none, [[] for _ in none], none, [False] * len(none), [], 1, planes_tile, int(staged), False, False, False, False, False, False,
+        windows, none, [[] for _ in none], none, False, [False] * len(none), [], 1, planes_tile, int(staged), False, False, False, False, False, False, False,
         False, -(-buffer // 64) * 64, 3, 0, 0, 0, 0, tiles,
     )  # fmt: skip
 
@@ -624,6 +640,7 @@ def _picked(rows: list[Axis], across: Axis | None, lanes: int, request: Request)
     axes = [*rows, across] if across else rows
     return (
         request.indices
+        and not request.in_place
         and request.gaps is None
         and all(a.bins is None for a in axes)
         and prod(a.kernel for a in axes) <= PICKS * (2 if all(a.stride > 1 for a in axes) else 1)
@@ -688,6 +705,13 @@ def _stream(
     # Fewer lanes, so that a tile has more windows than cells beside them.
     if across and lanes.size >= WIDE and 2 * across.extent * lanes_tile * weight * (slabs + buffers) > STREAM:
         lanes_tile = min(lanes_tile, 16)
+    while (
+        across
+        and staged
+        and lanes_tile > 1
+        and 2 * across.extent * lanes_tile * weight * (slabs + buffers) > 4 * STREAM
+    ):
+        lanes_tile = (lanes_tile + 1) // 2
 
     def scratch(planes: int = 1) -> tuple[int, int]:
         row = planes * prod(windows[: len(others)]) * (_pitch(across, windows[-1]) if across else 1) * lanes_tile
@@ -707,7 +731,8 @@ def _stream(
         before = windows[i]
         windows[i] = min(2 * before, axes[i].count)
         # Where most cells would be read for the windows beside them, a tile may take more of the cache.
-        if windows[i] == before or cells() * weight > STREAM * (1 + (before * axes[i].stride < axes[i].extent)):
+        halo = axes[i].extent // (before * axes[i].stride)
+        if windows[i] == before or cells() * weight > STREAM * (4 if halo >= 4 else 2 if halo else 1):
             windows[i] = before
             open_axes.remove(i)
     windows = [even(a.count, w) for a, w in zip(axes, windows, strict=True)]

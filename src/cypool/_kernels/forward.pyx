@@ -85,6 +85,7 @@ cdef struct Tile:
     Py_ssize_t lane, lanes
     Py_ssize_t padded_start, padded_cells   # the row whose padding stands in buffer 0, and its lanes
     Py_ssize_t gap
+    Memory codes_in                 # those of cells that have some, laid out as they are
     char* codes                     # of the cells picked: where that of an output's, or buffer 0's, first one is
     char* buffers
     char* slots
@@ -851,7 +852,11 @@ cdef Py_ssize_t _stage(const Job* job, Tile* tile, Memory x, Py_ssize_t source, 
                            tile.lanes, length)
         else:
             _load(job, tile, box + to * job.lane_bytes, x, from_x, from_mask, length, step)
-        if head.streamed and tile.gap and not head.masked:
+        if head.coded:
+            job.steps.load_codes(box + to * job.lane_bytes + tile.gap,
+                                 address(tile.codes_in, from_x, from_x + (length - 1) * step + tile.lanes - 1,
+                                         job.z_bytes), length, step, tile.lanes)
+        elif head.streamed and tile.gap and not head.masked:
             memset(box + to * job.lane_bytes + tile.gap, 0, length * tile.lanes * job.lane_bytes)
         if not advance(index, low, high, walked):
             return origin
@@ -872,6 +877,7 @@ cdef void _stream(const Job* job, Tile* tile, const Job* counting, Tile* counted
     cdef Py_ssize_t n, i, together, pitch
     cdef char* block
     cdef char* counts
+    tile.codes_in = z
     _open_stream(job, tile)
     if counting != NULL:
         _open_stream(counting, counted)
@@ -1277,8 +1283,8 @@ cdef inline void _merge_along(const Job* job, Tile* tile, char* out, Py_ssize_t 
     if job.across.doubled:
         job.steps.doubled(out, out_step, src, src_step, rows, tile.columns, kernel, divisors, tile.slots)
     else:
-        job.steps.across(out, out_step, src, src_step, rows, tile.columns, kernel, stride, job.across.dilation, &ZERO, 1,
-                         divisors)
+        job.steps.across(out, out_step, src, src_step, rows, tile.columns, kernel, stride, job.across.dilation, &ZERO,
+                         1, divisors)
 
 
 cdef const void* _divisors(const Job* job, Tile* tile, double count) noexcept nogil:
@@ -1627,7 +1633,7 @@ cdef void _store(const Job* job, Tile* tile, char* block, Py_ssize_t pitch, Memo
     cdef Py_ssize_t y_step = axis.strides[<int>Y] if head.has_across else tile.lanes
     cdef Py_ssize_t z_step = axis.strides[<int>Z] if head.has_across else tile.lanes
     cdef Py_ssize_t length = tile.columns * tile.lanes
-    cdef Py_ssize_t p, a, w, r, to_y, to_z, at_z, base
+    cdef Py_ssize_t p, a, r, to_y, to_z, at_z, base
     cdef Py_ssize_t rows = tile.count[last]
     cdef Py_ssize_t planes = tile.planes
     cdef Py_ssize_t bytes = job.lane_bytes

@@ -9,16 +9,16 @@ from libc.string cimport memset
 from cypool._kernels.rows cimport Max, Min, Sum
 from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
 from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
-from cypool._kernels.rows cimport cypool_max_picks, cypool_min_picks, cypool_picks
+from cypool._kernels.rows cimport cypool_max_pick, cypool_max_picks, cypool_min_pick, cypool_min_picks, cypool_picks
 from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_norm_runs, cypool_runs, cypool_sum_runs
 from cypool._kernels.rows cimport cypool_max_along, cypool_min_along, cypool_sum_along, cypool_alongs
 from cypool._kernels.rows cimport cypool_max_doubled, cypool_min_doubled, cypool_sum_doubled, cypool_doubles
 from cypool._kernels.rows cimport cypool_max_slide, cypool_min_slide, cypool_sum_slide, cypool_slides
 from cypool._kernels.rows cimport cypool_means, cypool_turn, cypool_turns
-from cypool._kernels.rows cimport fill, load, pick, pick_fill, split, spread, store, store_codes
+from cypool._kernels.rows cimport fill, load, load_codes, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
-from cypool._kernels.rows cimport across_f, combine_f, fill_f, load_f, split_f, store_codes_f, store_f
+from cypool._kernels.rows cimport across_f, combine_f, fill_f, load_codes_f, load_f, split_f, store_codes_f, store_f
 from cypool._types cimport BRAIN, F4, F8, HALF, I1, I2, I4, I8, N_LANES, N_TYPES, STAMP, U1, U2, U4, U8
 from cypool._types cimport bits_t, brain_t, code_t, half_t, lane_t, pick_t, stamp_t, sum_t, wide_t, work_t
 
@@ -43,6 +43,7 @@ cdef struct Steps:
     load_f load
     store_f store
     store_codes_f store_codes
+    load_codes_f load_codes
     erase_f erase           # these five only where cells may be absent
     not_nan_f not_nan
     count_f count
@@ -75,7 +76,7 @@ cdef struct Head:
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
     Py_ssize_t indices, counted, padded, converts, staged, streamed, together, direct, fused, bare, boxed, picked
-    Py_ssize_t runs, far, turned, means, power
+    Py_ssize_t runs, far, turned, means, power, coded
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, partials, slab, ring, n_tiles
@@ -219,12 +220,12 @@ cdef inline void _sums(Job* job, sum_t* lane) noexcept:
 
 cdef inline void _picks(Job* job, pick_t* lane) noexcept:
     if job.head.op == MAX:
-        job.steps.combine = <combine_f><void*>pick[pick_t, Max]
+        job.steps.combine = cypool_max_pick[job.head.lane_type]
         job.steps.picks = cypool_max_picks[job.head.lane_type]
         job.steps.fill = <fill_f><void*>pick_fill[pick_t, Max]
         job.steps.erase = <erase_f><void*>erase_picks[pick_t, Max]
     else:
-        job.steps.combine = <combine_f><void*>pick[pick_t, Min]
+        job.steps.combine = cypool_min_pick[job.head.lane_type]
         job.steps.picks = cypool_min_picks[job.head.lane_type]
         job.steps.fill = <fill_f><void*>pick_fill[pick_t, Min]
         job.steps.erase = <erase_f><void*>erase_picks[pick_t, Min]
@@ -241,7 +242,13 @@ cdef inline void _codes(Job* job, code_t* code) noexcept:
         <store_codes_f><void*>store_codes[uint8_t, code_t], <store_codes_f><void*>store_codes[uint16_t, code_t],
         <store_codes_f><void*>store_codes[uint32_t, code_t], <store_codes_f><void*>store_codes[uint64_t, code_t],
         NULL, NULL, NULL]
+    cdef load_codes_f[N_LANES] loads = [
+        NULL, NULL, NULL, <load_codes_f><void*>load_codes[code_t, int64_t],
+        <load_codes_f><void*>load_codes[code_t, uint8_t], <load_codes_f><void*>load_codes[code_t, uint16_t],
+        <load_codes_f><void*>load_codes[code_t, uint32_t], <load_codes_f><void*>load_codes[code_t, uint64_t],
+        NULL, NULL, NULL]
     job.steps.store_codes = stores[job.head.z_type]
+    job.steps.load_codes = loads[job.head.z_type]
 
 
 cdef inline void _converts(Job* job, work_t* lane) noexcept:

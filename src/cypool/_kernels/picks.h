@@ -189,7 +189,139 @@ CYPOOL_PICKS8(int64_t_below, int64_t, CYPOOL_BELOW)
 CYPOOL_PICKS4(float_below, float, CYPOOL_BELOW_FLOAT)
 CYPOOL_PICKS8(double_below, double, CYPOOL_BELOW_FLOAT)
 
+/* Whether two cells are as good as each other, so that the earlier stays. */
+#define CYPOOL_EQUAL(a, b) ((a) == (b))
+#define CYPOOL_EQUAL_FLOAT(a, b) (((a) == (b)) | (((a) != (a)) & ((b) != (b))))
+
+/* W vectors of cells and their codes, `gap` bytes behind them; with no gap, cells have the code of their tap alone. Four
+   at a time, as each tap waits for the one before. */
+#define CYPOOL_PICK_VECTOR(NAME, T, C, V, K, W, BEATS, EQUAL)                                                         \
+    CYPOOL_INLINE void NAME(T *out, ptrdiff_t out_gap, const T *src, ptrdiff_t src_gap, const ptrdiff_t *taps,        \
+                            const ptrdiff_t *codes, ptrdiff_t n, int how) {                                           \
+        const ptrdiff_t lanes = sizeof(V) / sizeof(T);                                                                \
+        ptrdiff_t i, t = how != CYPOOL_MORE;                                                                          \
+        V a[W];                                                                                                       \
+        K code[W];                                                                                                    \
+        _Pragma("GCC unroll 4") for (i = 0; i < W; i++) {                                                             \
+            const T *from = t ? src + taps[0] + i * lanes : out + i * lanes;                                          \
+            const K zero = {0};                                                                                       \
+            a[i] = *(const V *)from;                                                                                  \
+            code[i] = t && !src_gap ? zero : *(const K *)((const char *)from + (t ? src_gap : out_gap));              \
+            if (t)                                                                                                    \
+                code[i] += (C)codes[0];                                                                               \
+        }                                                                                                             \
+        for (; t < n; t++) {                                                                                          \
+            _Pragma("GCC unroll 4") for (i = 0; i < W; i++) {                                                         \
+                const T *from = src + taps[t] + i * lanes;                                                            \
+                const V b = *(const V *)from;                                                                         \
+                const K zero = {0};                                                                                   \
+                const K other = (src_gap ? *(const K *)((const char *)from + src_gap) : zero) + (C)codes[t];          \
+                const K take = (K)(BEATS(a[i], b)) | ((K)(EQUAL(a[i], b)) & (other < code[i]));                       \
+                a[i] = CYPOOL_SELECT(take, b, a[i]);                                                                  \
+                code[i] = CYPOOL_SELECT(take, other, code[i]);                                                        \
+            }                                                                                                         \
+        }                                                                                                             \
+        _Pragma("GCC unroll 4") for (i = 0; i < W; i++) {                                                             \
+            *(V *)(out + i * lanes) = a[i];                                                                           \
+            *(K *)((char *)(out + i * lanes) + out_gap) = code[i];                                                    \
+        }                                                                                                             \
+    }
+
+#define CYPOOL_PICK_ONE(NAME, T, C, BEATS, EQUAL)                                                                     \
+    CYPOOL_INLINE void NAME(T *out, ptrdiff_t out_gap, const T *src, ptrdiff_t src_gap, const ptrdiff_t *taps,        \
+                            const ptrdiff_t *codes, ptrdiff_t n, int how) {                                           \
+        ptrdiff_t t = how != CYPOOL_MORE;                                                                             \
+        T a = t ? src[taps[0]] : *out, b;                                                                             \
+        C code = t ? (C)codes[0] : *(const C *)((const char *)out + out_gap), other;                                  \
+        if (t && src_gap)                                                                                             \
+            code += *(const C *)((const char *)(src + taps[0]) + src_gap);                                            \
+        for (; t < n; t++) {                                                                                          \
+            b = src[taps[t]];                                                                                         \
+            other = (C)codes[t];                                                                                      \
+            if (src_gap)                                                                                              \
+                other += *(const C *)((const char *)(src + taps[t]) + src_gap);                                       \
+            if ((BEATS(a, b)) | ((EQUAL(a, b)) & (other < code))) {                                                   \
+                a = b;                                                                                                \
+                code = other;                                                                                         \
+            }                                                                                                         \
+        }                                                                                                             \
+        *out = a;                                                                                                     \
+        *(C *)((char *)out + out_gap) = code;                                                                         \
+    }
+
+/* A row of them; a last vector overlaps the one before, unless that is merged with what is there already. */
+#if CYPOOL_BYTES > 1
+#define CYPOOL_PICK_VECTORS(NAME, T, C, BEATS, EQUAL)                                                                 \
+    CYPOOL_PICK_VECTOR(NAME##_pick_four, T, C, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), 4, BEATS,  \
+                       EQUAL)                                                                                         \
+    CYPOOL_PICK_VECTOR(NAME##_pick_whole, T, C, CYPOOL_JOIN(T, CYPOOL_BYTES), CYPOOL_JOIN(C, CYPOOL_BYTES), 1, BEATS, \
+                       EQUAL)                                                                                         \
+    CYPOOL_PICK_VECTOR(NAME##_pick_half, T, C, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES),  \
+                       1, BEATS, EQUAL)
+#define CYPOOL_PICK_FIT(NAME, lanes)                                                                                  \
+    for (; j + (lanes) <= length; j += (lanes))                                                                       \
+        NAME(out + j, out_gap, src + j, src_gap, taps, codes, n, how);                                                \
+    if (j && j < length && how != CYPOOL_MORE) {                                                                      \
+        j = length - (lanes);                                                                                         \
+        NAME(out + j, out_gap, src + j, src_gap, taps, codes, n, how);                                                \
+        return;                                                                                                       \
+    }
+#define CYPOOL_PICK_FITS(NAME, T)                                                                                     \
+    for (; j + 4 * CYPOOL_LANES(T) <= length; j += 4 * CYPOOL_LANES(T))                                               \
+        NAME##_pick_four(out + j, out_gap, src + j, src_gap, taps, codes, n, how);                                    \
+    CYPOOL_PICK_FIT(NAME##_pick_whole, CYPOOL_LANES(T))                                                               \
+    CYPOOL_PICK_FIT(NAME##_pick_half, CYPOOL_LANES(T) / 2)
+#else
+#define CYPOOL_PICK_VECTORS(NAME, T, C, BEATS, EQUAL)
+#define CYPOOL_PICK_FITS(NAME, T)
+#endif
+
+/* As in vectors.h, for cells that remember where they came from. Codes grow in row-major order of the pooled axes, so on
+   a tie the smaller one wins, whatever the order in which the axes are merged. */
+#define CYPOOL_PICK(NAME, T, C, BEATS, EQUAL)                                                                         \
+    CYPOOL_PICK_VECTORS(NAME, T, C, BEATS, EQUAL)                                                                     \
+    CYPOOL_PICK_ONE(NAME##_pick_one, T, C, BEATS, EQUAL)                                                              \
+    CYPOOL_INLINE void NAME##_pick_row(T *out, ptrdiff_t out_gap, const T *src, ptrdiff_t src_gap,                    \
+                                       const ptrdiff_t *taps, const ptrdiff_t *codes, ptrdiff_t n, ptrdiff_t length,  \
+                                       int how) {                                                                     \
+        ptrdiff_t j = 0;                                                                                              \
+        CYPOOL_PICK_FITS(NAME, T)                                                                                     \
+        for (; j < length; j++)                                                                                       \
+            NAME##_pick_one(out + j, out_gap, src + j, src_gap, taps, codes, n, how);                                 \
+    }                                                                                                                 \
+    static void NAME##_pick(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t src_step, const ptrdiff_t *taps,\
+                            const ptrdiff_t *codes, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t length, ptrdiff_t out_gap, \
+                            ptrdiff_t src_gap, int how, void *op) {                                                   \
+        ptrdiff_t r;                                                                                                  \
+        (void)op;                                                                                                     \
+        for (r = 0; r < rows; r++) {                                                                                  \
+            T *to = (T *)out + r * out_step;                                                                          \
+            const T *from = (const T *)src + r * src_step;                                                            \
+            if (src_gap && n == 2)                                                                                    \
+                NAME##_pick_row(to, out_gap, from, src_gap, taps, codes, 2, length, how);                             \
+            else if (src_gap && n == 4)                                                                               \
+                NAME##_pick_row(to, out_gap, from, src_gap, taps, codes, 4, length, how);                             \
+            else if (src_gap)                                                                                         \
+                NAME##_pick_row(to, out_gap, from, src_gap, taps, codes, n, length, how);                             \
+            else                                                                                                      \
+                NAME##_pick_row(to, out_gap, from, 0, taps, codes, n, length, how);                                   \
+        }                                                                                                             \
+    }
+
+CYPOOL_PICK(int32_t_above, int32_t, int32_t, CYPOOL_ABOVE, CYPOOL_EQUAL)
+CYPOOL_PICK(int64_t_above, int64_t, int64_t, CYPOOL_ABOVE, CYPOOL_EQUAL)
+CYPOOL_PICK(float_above, float, int32_t, CYPOOL_ABOVE_FLOAT, CYPOOL_EQUAL_FLOAT)
+CYPOOL_PICK(double_above, double, int64_t, CYPOOL_ABOVE_FLOAT, CYPOOL_EQUAL_FLOAT)
+CYPOOL_PICK(int32_t_below, int32_t, int32_t, CYPOOL_BELOW, CYPOOL_EQUAL)
+CYPOOL_PICK(int64_t_below, int64_t, int64_t, CYPOOL_BELOW, CYPOOL_EQUAL)
+CYPOOL_PICK(float_below, float, int32_t, CYPOOL_BELOW_FLOAT, CYPOOL_EQUAL_FLOAT)
+CYPOOL_PICK(double_below, double, int64_t, CYPOOL_BELOW_FLOAT, CYPOOL_EQUAL_FLOAT)
+
 /* By type of lane. */
+static const cypool_combine cypool_max_pick[] = {
+    0, 0, int32_t_above_pick, int64_t_above_pick, 0, 0, 0, 0, float_above_pick, double_above_pick};
+static const cypool_combine cypool_min_pick[] = {
+    0, 0, int32_t_below_pick, int64_t_below_pick, 0, 0, 0, 0, float_below_pick, double_below_pick};
 static const cypool_picks cypool_max_picks[] = {0, 0, int32_t_above, int64_t_above, 0, 0, 0, 0, float_above, double_above};
 static const cypool_picks cypool_min_picks[] = {0, 0, int32_t_below, int64_t_below, 0, 0, 0, 0, float_below, double_below};
 

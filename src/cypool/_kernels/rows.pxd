@@ -47,6 +47,8 @@ ctypedef void (*store_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const
                          Py_ssize_t lanes, const double* counts, double count) noexcept nogil
 ctypedef void (*store_codes_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* src, Py_ssize_t length,
                                Py_ssize_t lanes, Py_ssize_t base, Py_ssize_t base_step) noexcept nogil
+ctypedef void (*load_codes_f)(void* out, const void* src, Py_ssize_t length, Py_ssize_t step,
+                              Py_ssize_t lanes) noexcept nogil
 ctypedef void (*erase_f)(void* out, Py_ssize_t gap, const uint8_t* flags, Py_ssize_t length, void* op) noexcept nogil
 ctypedef void (*not_nan_f)(uint8_t* flags, const void* row, Py_ssize_t length) noexcept nogil
 ctypedef void (*count_f)(void* out, const uint8_t* flags, Py_ssize_t length) noexcept nogil
@@ -83,8 +85,8 @@ cdef extern from "slide.h" nogil:
     const cypool_alongs* cypool_sum_along
 
 cdef extern from "doubling.h" nogil:
-    # out[r, j] = the merged src[r, j + t] for t < kernel, over divisors[j] if there are any (sums of floats only), which
-    # is more than 1. Scratch: see there. NULL for lanes that this is seldom wanted of.
+    # By type of lane: out[r, j] = the merged src[r, j + t] for t < kernel, which is more than 1, over divisors[j] if
+    # there are any (sums of floats only). Scratch: see there. NULL for lanes that this is seldom wanted of.
     ctypedef void (*cypool_doubles)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
                                     Py_ssize_t rows, Py_ssize_t length, Py_ssize_t kernel, const void* divisors,
                                     void* scratch) noexcept
@@ -138,6 +140,8 @@ cdef extern from "picks.h" nogil:
     ctypedef void (*cypool_picks)(void* out, void* codes, Py_ssize_t step, int bytes, const void* src,
                                   Py_ssize_t src_step, Py_ssize_t rows, Py_ssize_t length,
                                   const cypool_windows* windows)
+    const combine_f* cypool_max_pick    # what `cypool_max` is, for cells `gap` bytes before their codes
+    const combine_f* cypool_min_pick
     const cypool_picks* cypool_max_picks
     const cypool_picks* cypool_min_picks
 
@@ -163,20 +167,6 @@ cdef inline lane_t merged(lane_t a, lane_t b, any_op* op) noexcept nogil:
             return b if (b < a) | (b != b) else a
         else:
             return b if b < a else a
-
-
-cdef inline bint beats(pick_t a, pick_t b, bint earlier, value_op* op) noexcept nogil:
-    """Whether cell `b` takes the place of `a`; `earlier`: b comes before a in row-major order."""
-    if value_op is Max:
-        if pick_t is float or pick_t is double:
-            return (b > a) | ((b != b) & (a == a)) | (((b == a) | ((a != a) & (b != b))) & earlier)
-        else:
-            return (b > a) | ((b == a) & earlier)
-    else:
-        if pick_t is float or pick_t is double:
-            return (b < a) | ((b != b) & (a == a)) | (((b == a) | ((a != a) & (b != b))) & earlier)
-        else:
-            return (b < a) | ((b == a) & earlier)
 
 
 cdef inline lane_t identity(lane_t* lane, any_op* op) noexcept nogil:
@@ -318,83 +308,6 @@ cdef inline void add_wide(wide_t* out, Py_ssize_t out_step, const wide_t* src, P
 
 
 # --- rows of cells that remember where they came from -----------------------------------------------------------
-
-cdef inline void pick(pick_t* out, Py_ssize_t out_step, const pick_t* src, Py_ssize_t src_step,
-                      const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t rows,
-                      Py_ssize_t length, Py_ssize_t out_gap, Py_ssize_t src_gap, int more,
-                      value_op* op) noexcept nogil:
-    """As `combine`, for cells with an offset code `gap` bytes behind them; no gap: their code is that of the tap.
-
-    Codes grow in row-major order of the pooled axes, so on a tie the smaller one wins, whatever the order in
-    which the axes are merged.
-    """
-    cdef Py_ssize_t r
-    for r in range(rows):
-        if pick_t is float or pick_t is int32_t:
-            _pick_row(out + r * out_step, <int32_t*>(<char*>(out + r * out_step) + out_gap),
-                      src + r * src_step, src_gap, taps, codes, n_taps, length, more, op)
-        else:
-            _pick_row(out + r * out_step, <int64_t*>(<char*>(out + r * out_step) + out_gap),
-                      src + r * src_step, src_gap, taps, codes, n_taps, length, more, op)
-
-
-cdef inline void _pick_row(pick_t* out, code_t* out_code, const pick_t* src, Py_ssize_t src_gap,
-                           const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t length,
-                           bint more, value_op* op) noexcept nogil:
-    cdef Py_ssize_t t = 0
-    if not more:
-        if src_gap:
-            _pick_first(out, out_code, src + taps[0], <const code_t*>(<const char*>(src + taps[0]) + src_gap),
-                        <code_t>codes[0], length)
-        else:
-            _pick_first_plain(out, out_code, src + taps[0], <code_t>codes[0], length)
-        t = 1
-    while t < n_taps:
-        if src_gap:
-            _pick_next(out, out_code, src + taps[t], <const code_t*>(<const char*>(src + taps[t]) + src_gap),
-                       <code_t>codes[t], length, op)
-        else:
-            _pick_next_plain(out, out_code, src + taps[t], <code_t>codes[t], length, op)
-        t += 1
-
-
-cdef inline void _pick_first(pick_t* restrict out, code_t* restrict out_code, const pick_t* src,
-                             const code_t* src_code, code_t code, Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = src[j]
-        out_code[j] = src_code[j] + code
-
-
-cdef inline void _pick_first_plain(pick_t* restrict out, code_t* restrict out_code, const pick_t* src, code_t code,
-                                   Py_ssize_t length) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(length):
-        out[j] = src[j]
-        out_code[j] = code
-
-
-cdef inline void _pick_next(pick_t* restrict out, code_t* restrict out_code, const pick_t* src,
-                            const code_t* src_code, code_t code, Py_ssize_t length, value_op* op) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef code_t candidate
-    cdef bint better
-    for j in range(length):
-        candidate = src_code[j] + code
-        better = beats(out[j], src[j], candidate < out_code[j], op)
-        out[j] = src[j] if better else out[j]
-        out_code[j] = candidate if better else out_code[j]
-
-
-cdef inline void _pick_next_plain(pick_t* restrict out, code_t* restrict out_code, const pick_t* src, code_t code,
-                                  Py_ssize_t length, value_op* op) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef bint better
-    for j in range(length):
-        better = beats(out[j], src[j], code < out_code[j], op)
-        out[j] = src[j] if better else out[j]
-        out_code[j] = code if better else out_code[j]
-
 
 cdef inline void pick_fill(pick_t* out, Py_ssize_t length, Py_ssize_t gap, value_op* op) noexcept nogil:
     """Padding: the cell that changes nothing, with a code later than any cell's (and room to add one to it)."""
@@ -619,6 +532,19 @@ cdef inline void store_codes(index_t* restrict out, Py_ssize_t step, Py_ssize_t 
         for i in range(length):
             for j in range(lanes):
                 out[i * step + j * lane_step] = <index_t>(src[i * lanes + j] + base + i * base_step)
+
+
+cdef inline void load_codes(code_t* restrict out, const index_t* src, Py_ssize_t length, Py_ssize_t step,
+                            Py_ssize_t lanes) noexcept nogil:
+    """out[i, j] = src[i * step + j]."""
+    cdef Py_ssize_t i, j
+    if step == lanes:
+        for i in range(length * lanes):
+            out[i] = <code_t>src[i]
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * lanes + j] = <code_t>src[i * step + j]
 
 
 # --- cells that may be absent -----------------------------------------------------------------------------------
