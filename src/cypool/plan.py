@@ -526,9 +526,11 @@ def _tiling(
         planes_tile = 1 if bare else planes_tile
     direct = direct or boxed
     buffer = -(-max(buffer, slab) // 64) * 64
-    slots = _slots(across, folds[-1], lasts[-1], lanes_tile, buffer) if across and not picked else 0
+    slots = 0
     if across and doubled:
         slots = _stretches(across.kernel, request)
+    elif across and not picked:
+        slots = _slots(across, folds[-1], lasts[-1], lanes_tile, buffer)
     tiles = prod(-(-a.count // w) for a, w in zip(axes, windows, strict=True))
     tiles *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
     return Tiling(

@@ -1,18 +1,18 @@
 /* Large windows along rows, by doubling: windows of 2, 4, 8, ... cells, each made of two of those before.
 
    As long as the two are less than 64 bytes apart, both lie in vectors that are at hand, so that a doubling is a shuffle
-   and a merge: a cell is loaded once, wherever its row begins, and windows of 64 bytes take as many steps as a window of
-   so many lanes doubles. What the window's length is more than a multiple of that (its last bits) grows beside it, for
-   sums, in which no cell may be counted twice; maxima overlap. From there on windows lie whole vectors apart. All levels
-   go by 64 bytes, in one, two or four registers, and so merge the same cells in the same order. */
+   and a merge, and a cell is loaded once, wherever its row begins. What a window has beyond a whole number of 64 bytes,
+   the rest, grows beside it bit by bit of its length: for sums, in which no cell may be counted twice; maxima overlap.
+   From there on windows lie whole vectors apart, and four make the next. All levels go by 64 bytes, whatever their
+   registers, and so merge the same cells in the same order. */
 
 #ifndef CYPOOL_DOUBLING_H
 #define CYPOOL_DOUBLING_H
 
 #include "runs.h"
 
-/* Rows that follow each other so closely, in cells, are taken together. The scratch for windows of `kernel` cells, in
-   cells too, holds a row for the rest, one for windows of 64 bytes and one for each of four times those. */
+/* Windows that are made together, of one row or of several that follow each other; and the cells of each row of scratch:
+   two to double through, one for the rest, one for windows of 64 bytes and one for each of four times those. */
 #define CYPOOL_STRETCH(T, kernel) (8192 / (ptrdiff_t)sizeof(T) + 2 * (kernel))
 #define CYPOOL_STRETCH_PITCH(T, kernel) ((CYPOOL_STRETCH(T, kernel) + (kernel) + 255) / 64 * 64)
 
@@ -85,9 +85,9 @@ CYPOOL_INLINE cypool_piece cypool_on(cypool_piece a, cypool_piece b, int bytes) 
 
 /* whole[j] = the merged src[j + t] for t < 2^doublings, and rests[j] those for t < kernel % 2^doublings: both for j <
    windows and some more, or the latter for j < windows alone, without `whole`. Nothing from src[cells] on is read. */
-#define CYPOOL_GROW(NAME, T, V, MERGE, SUMS, DIVIDED)                                                                          \
+#define CYPOOL_GROW(NAME, T, V, MERGE, SUMS, DIVIDED)                                                                 \
     static void NAME##_grow(T *whole, T *rests, T *spare, ptrdiff_t windows, const T *src, ptrdiff_t cells,           \
-                            ptrdiff_t kernel, int doublings, const T *divisors) {                                                        \
+                            ptrdiff_t kernel, int doublings, const T *divisors) {                                     \
         const ptrdiff_t lanes = 64 / sizeof(T), full = cells / lanes, vectors = (windows - 1) / lanes + 1;            \
         const ptrdiff_t fit = whole ? vectors : windows / lanes;                                                      \
         V now[6][CYPOOL_PIECES], left[6][CYPOOL_PIECES], next[CYPOOL_PIECES], rest[CYPOOL_PIECES];                    \
@@ -96,7 +96,7 @@ CYPOOL_INLINE cypool_piece cypool_on(cypool_piece a, cypool_piece b, int bytes) 
         CYPOOL_KEEP bit[6];                                                                                           \
         ptrdiff_t i, v;                                                                                               \
         for (v = 0; v < 6; v++)                                                                                       \
-            memset(&bit[v], (kernel >> v) & 1 ? 0xff : 0, sizeof(bit[v]));                                              \
+            memset(&bit[v], (kernel >> v) & 1 ? 0xff : 0, sizeof(bit[v]));                                            \
         memset(last, 0, sizeof(last));                                                                                \
         memcpy(last, src + full * lanes, cells % lanes * sizeof(T));                                                  \
         CYPOOL_EACH {                                                                                                 \
@@ -126,18 +126,18 @@ CYPOOL_INLINE cypool_piece cypool_on(cypool_piece a, cypool_piece b, int bytes) 
         }                                                                                                             \
         if (SUMS)                                                                                                     \
             for (v = fit * lanes; v < windows; v++)                                                                   \
-                rests[v] = DIVIDED && divisors ? end[v - fit * lanes] / divisors[v] : end[v - fit * lanes];                      \
-        (void)rests, (void)spare, (void)kernel, (void)divisors;                                                                       \
+                rests[v] = DIVIDED && divisors ? end[v - fit * lanes] / divisors[v] : end[v - fit * lanes];           \
+        (void)rests, (void)spare, (void)kernel, (void)divisors;                                                       \
     }
 
 #else
 
-/* Narrow registers gain nothing from it: each doubling goes through scratch. */
+/* Narrow registers gain nothing from shuffles: each doubling goes through scratch. */
 #define CYPOOL_DOUBLED_AT_ONCE 0
 #define CYPOOL_WHOLE_VECTOR(T) T
-#define CYPOOL_GROW(NAME, T, V, MERGE, SUMS, DIVIDED)                                                                          \
+#define CYPOOL_GROW(NAME, T, V, MERGE, SUMS, DIVIDED)                                                                 \
     static void NAME##_grow(T *whole, T *rests, T *spare, ptrdiff_t windows, const T *src, ptrdiff_t cells,           \
-                            ptrdiff_t kernel, int doublings, const T *divisors) {                                                        \
+                            ptrdiff_t kernel, int doublings, const T *divisors) {                                     \
         const T *now = src, *left = NULL;                                                                             \
         ptrdiff_t size = 1;                                                                                           \
         for (; doublings > 0; doublings--, size *= 2) {                                                               \
@@ -162,62 +162,77 @@ CYPOOL_INLINE cypool_piece cypool_on(cypool_piece a, cypool_piece b, int bytes) 
     }
 #endif
 
-#define CYPOOL_DOUBLED_SIZES 16
+/* How windows are made, in rows of scratch `pitch` cells apart: the rest stands in the third row, windows of `size` cells,
+   which are 2^doublings, in the fourth, and those of four times the size before in each of the next. */
+typedef struct {
+    ptrdiff_t size, sizes, rest, first; /* first: where the first tap of the last merge is, */
+    ptrdiff_t taps[3 * 32 + 1], n;      /* and how far behind it the others are */
+    int doublings;
+} cypool_steps;
+
+static inline cypool_steps cypool_doubling(ptrdiff_t kernel, ptrdiff_t lanes, int sums, ptrdiff_t pitch) {
+    cypool_steps s = {1, 0, 0, 2 * pitch, {0}, 0, 0};
+    ptrdiff_t at = 0, i;
+    for (; s.size * 2 <= kernel && s.size * 2 <= lanes; s.size *= 2)
+        s.doublings++;
+    if (sums && kernel < lanes) { /* rest is all that there is */
+        s.doublings++;
+        s.size *= 2;
+    } else {
+        while (s.size << 2 * s.sizes <= kernel)
+            s.sizes++;
+        s.first = (2 + s.sizes) * pitch;
+    }
+    for (i = s.sizes - 1; i >= 0; i--) {
+        const ptrdiff_t cells = s.size << 2 * i;
+        for (; at + cells <= kernel - !sums; at += cells)
+            s.taps[s.n++] = (3 + i) * pitch - s.first + at;
+        if (!sums) { /* the last one overlaps */
+            s.taps[s.n++] = kernel - cells;
+            break;
+        }
+    }
+    s.rest = kernel - at;
+    if (sums && s.rest)
+        s.taps[s.n++] = 2 * pitch - s.first + at;
+    return s;
+}
 
 /* out[r, j] = the merged src[r, j + t] for t < kernel, over divisors[j] if there are any. */
 #define CYPOOL_DOUBLING(NAME, T, MERGE, SUMS, DIVIDED)                                                                \
-    CYPOOL_GROW(NAME, T, CYPOOL_WHOLE_VECTOR(T), MERGE, SUMS, DIVIDED)                                                         \
+    CYPOOL_GROW(NAME, T, CYPOOL_WHOLE_VECTOR(T), MERGE, SUMS, DIVIDED)                                                \
     static void NAME##_doubled(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t src_step, ptrdiff_t rows,    \
                                ptrdiff_t length, ptrdiff_t kernel, const void *divisors, void *scratch) {             \
-        const ptrdiff_t lanes = 64 / sizeof(T), pitch = CYPOOL_STRETCH_PITCH(T, kernel);                               \
-        const ptrdiff_t most = CYPOOL_STRETCH(T, kernel), gap = src_step - (length + kernel - 1);                        \
-        const ptrdiff_t group = rows > 1 && gap >= 0 && gap < lanes && length <= most ? 1 + (most - length) / src_step : 1; \
-        T *spare = (T *)scratch, *rests = spare + 2 * pitch, *whole = rests + pitch, *first = rests;                                              \
-        ptrdiff_t taps[3 * CYPOOL_DOUBLED_SIZES + 1], n = 0, n_sizes = 0, size = 1, rest, at, c, i, r;                        \
-        int doublings = 0;                                                                                            \
-        for (; size * 2 <= kernel && size * 2 <= lanes; size *= 2)                                                    \
-            doublings++;                                                                                              \
-        if (SUMS && kernel < lanes) {                                                                                 \
-            doublings++;                                                                                              \
-            size *= 2;                                                                                                \
-        } else                                                                                                        \
-            for (at = size; at <= kernel; at *= 4)                                                                    \
-                n_sizes++;                                                                                            \
-        rest = SUMS ? kernel % size : 0;                                                                              \
-        for (i = n_sizes - 1, at = 0; i >= 0; i--) {                                                                  \
-            const ptrdiff_t step = size << 2 * i, stop = SUMS ? kernel - step : kernel - step - 1;                    \
-            if (!n)                                                                                                   \
-                first = whole + i * pitch;                                                                            \
-            for (; at <= stop; at += step)                                                                            \
-                taps[n++] = whole + i * pitch - first + at;                                                           \
-            if (!(SUMS)) {                                                                                            \
-                taps[n++] = kernel - step;                                                                            \
-                break;                                                                                                \
-            }                                                                                                         \
-        }                                                                                                             \
-        if (rest)                                                                                                     \
-            taps[n++] = rests - first + at;                                                                           \
+        const ptrdiff_t most = CYPOOL_STRETCH(T, kernel), pitch = CYPOOL_STRETCH_PITCH(T, kernel);                    \
+        const ptrdiff_t lanes = 64 / sizeof(T), gap = src_step - (length + kernel - 1);                               \
+        const int close = rows > 1 && gap >= 0 && gap < lanes && length <= most;                                      \
+        const ptrdiff_t group = close ? 1 + (most - length) / src_step : 1;                                           \
+        const cypool_steps s = cypool_doubling(kernel, lanes, SUMS, pitch);                                           \
+        T *spare = (T *)scratch, *rests = spare + 2 * pitch, *whole = rests + pitch;                                  \
+        ptrdiff_t c, i, r;                                                                                            \
         for (r = 0; r < rows; r += group)                                                                             \
             for (c = 0; c < length; c += most) {                                                                      \
-                const ptrdiff_t n_rows = group < rows - r ? group : rows - r, columns = most < length - c ? most : length - c; \
+                const ptrdiff_t n_rows = group < rows - r ? group : rows - r;                                         \
+                const ptrdiff_t columns = most < length - c ? most : length - c;                                      \
                 const ptrdiff_t cells = (n_rows - 1) * src_step + columns + kernel - 1;                               \
+                const T *from = (const T *)src + r * src_step + c;                                                    \
+                const T *by = DIVIDED && divisors ? (const T *)divisors + c : NULL;                                   \
                 T *to = (T *)out + r * out_step + c;                                                                  \
-                if (CYPOOL_DOUBLED_AT_ONCE && kernel == rest && n_rows == 1) {                                                                  \
-                    NAME##_grow(NULL, to, spare, columns, (const T *)src + r * src_step + c, cells, kernel, doublings, \
-                                DIVIDED && divisors ? (const T *)divisors + c : NULL);                                \
+                if (CYPOOL_DOUBLED_AT_ONCE && SUMS && s.sizes == 0 && n_rows == 1) {                                  \
+                    NAME##_grow(NULL, to, spare, columns, from, cells, kernel, s.doublings, by);                      \
                     continue;                                                                                         \
                 }                                                                                                     \
-                NAME##_grow(whole, rests, spare, cells - (rest ? rest : size) + 1, (const T *)src + r * src_step + c,        \
-                            cells, kernel, doublings, NULL);                                       \
-                for (i = 1; i < n_sizes; i++) {                                                                       \
-                    const ptrdiff_t step = size << 2 * (i - 1), four[4] = {0, step, 2 * step, 3 * step};              \
-                    NAME(whole + i * pitch, 0, whole + (i - 1) * pitch, 0, four, NULL, 4, 1, cells - 4 * step + 1, 0, 0, 0, \
-                         NULL);                                                                                       \
+                NAME##_grow(whole, rests, spare, cells - (SUMS && s.rest ? s.rest : s.size) + 1, from, cells, kernel, \
+                            s.doublings, NULL);                                                                       \
+                for (i = 1; i < s.sizes; i++) {                                                                       \
+                    const ptrdiff_t step = s.size << 2 * (i - 1), four[4] = {0, step, 2 * step, 3 * step};            \
+                    NAME(whole + i * pitch, 0, whole + (i - 1) * pitch, 0, four, NULL, 4, 1, cells - 4 * step + 1, 0, \
+                         0, 0, NULL);                                                                                 \
                 }                                                                                                     \
-                if (DIVIDED && divisors)                                                                              \
-                    NAME##_across(to, out_step, first, src_step, n_rows, columns, 1, 1, 1, taps, n, (const T *)divisors + c); \
+                if (by)                                                                                               \
+                    NAME##_across(to, out_step, spare + s.first, src_step, n_rows, columns, 1, 1, 1, s.taps, s.n, by);\
                 else                                                                                                  \
-                    NAME(to, out_step, first, src_step, taps, NULL, n, n_rows, columns, 0, 0, 0, NULL);               \
+                    NAME(to, out_step, spare + s.first, src_step, s.taps, NULL, s.n, n_rows, columns, 0, 0, 0, NULL); \
             }                                                                                                         \
     }
 

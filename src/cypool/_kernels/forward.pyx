@@ -1080,10 +1080,7 @@ cdef void _slide_rows(const Job* job, Tile* tile, char** out, const Row* rows, P
 
 cdef inline Row _part(const Job* job, Tile* tile, Py_ssize_t number) noexcept nogil:
     """Return a row of scratch for one unit, whose codes are there already."""
-    cdef Row row
-    row.kind, row.code = NOWHERE, 0
-    row.at = tile.parts + number * job.head.slab * job.lane_bytes
-    return row
+    return _located(NOWHERE, tile.parts + number * job.head.slab * job.lane_bytes)
 
 
 cdef inline char* _row_of(const Job* job, Tile* tile, Memory y, const Unit* unit, Py_ssize_t first, Py_ssize_t n,
@@ -1169,11 +1166,9 @@ cdef inline char* _at(const Row* row, const Unit* unit) noexcept nogil:
 
 cdef inline Row _rung(const Job* job, Tile* tile, Py_ssize_t level, Py_ssize_t block, Py_ssize_t phase) noexcept nogil:
     """Return the rows of 4 ** level blocks of SLID cells, from this block on."""
-    cdef Row row
     cdef Py_ssize_t turn = block % _lengths(job)[1 + level]
-    row.kind = SCRATCH
-    row.at = _slab_at(job, tile, tile.rungs[level] + turn * job.rows[job.head.n_rows - 1].dilation + phase)
-    return row
+    return _located(SCRATCH, _slab_at(job, tile, tile.rungs[level] + turn * job.rows[job.head.n_rows - 1].dilation
+                                      + phase))
 
 
 cdef inline Row _cell(const Job* job, Tile* tile, Memory x, Py_ssize_t number, Py_ssize_t phase) noexcept nogil:
@@ -1181,18 +1176,21 @@ cdef inline Row _cell(const Job* job, Tile* tile, Memory x, Py_ssize_t number, P
     cdef const Axis* run = &job.rows[job.head.n_rows - 1]
     cdef Py_ssize_t cell = number * run.dilation + phase
     cdef Py_ssize_t first, last
-    cdef Row row
-    row.code = 0
     if not 0 <= tile.origin + cell < run.size:
-        row.kind, row.at = NOWHERE, tile.nothing
-    elif job.head.staged:
-        row.kind, row.at = SCRATCH, _slab_at(job, tile, cell % _lengths(job)[0])
-    else:
-        first = last = tile.plane_x[0] + (tile.origin + cell) * run.strides[<int>X]
-        if job.head.has_across:
-            first += (tile.start + tile.begin) * job.across.strides[<int>X]
-            last += (tile.start + tile.stop - 1) * job.across.strides[<int>X]
-        row.kind, row.at = SOURCE, address(x, first, last + tile.lanes - 1, job.x_bytes)
+        return _located(NOWHERE, tile.nothing)
+    if job.head.staged:
+        return _located(SCRATCH, _slab_at(job, tile, cell % _lengths(job)[0]))
+    first = last = tile.plane_x[0] + (tile.origin + cell) * run.strides[<int>X]
+    if job.head.has_across:
+        first += (tile.start + tile.begin) * job.across.strides[<int>X]
+        last += (tile.start + tile.stop - 1) * job.across.strides[<int>X]
+    return _located(SOURCE, address(x, first, last + tile.lanes - 1, job.x_bytes))
+
+
+cdef inline Row _located(Kind kind, char* at) noexcept nogil:
+    """Return a row that lies there, the codes of which are as they stand."""
+    cdef Row row
+    row.kind, row.at, row.code = kind, at, 0
     return row
 
 
