@@ -484,7 +484,7 @@ LARGE = (
     # About whole groups of eight cells, which large windows are made by.
     Case((3, 70, 45), (23, 8), (1, 1), (11, 0)),
     Case((40, 180), (146,), (1,)),
-    Case((2, 9000), (1000,), (1,)),
+    Case((5000,), (300,), (1,)),
     Case((6, 3, 20), (9,), (1,), (4,)),
     Case((2, 60, 40), (9, 16), (2, 1), (4, 8), (2, 1)),
     Case((36, 50), (24,), (1,), (3,), (2,)),
@@ -584,18 +584,14 @@ def test_rows_as_long_as_a_vector_that_begin_anywhere(vector, dtype, level):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32", "float64"])
-@pytest.mark.parametrize("size", [7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 130, 257])
+@pytest.mark.parametrize("size", [7, 9, 16, 31, 64, 130])
 def test_windows_along_rows_about_the_lanes_of_64_bytes(size, dtype, level):
-    for windows in (1, 5, 15, 16, 17, 63, 65, 9000 // size):
-        for padding in (0, (3, 2)):
-            cells = windows + size - 1 - np.sum(padding)
-            if cells < 2:
-                continue
-            x = finite((3, cells + 5), dtype)[:, 2 : cells + 2]
-            case = Case(x.shape, (size,), 1, padding and (padding,), axis=(1,))
-            check_extremes(x, case, {n: wanted_extremes(n, x, case) for n in ("max_pool", "min_pool")}, threads=(1,))
-            check_sums(x, case, {("sum_pool", ()): wanted_sums("sum_pool", x, case, {})}, threads=(1,))
-            check_sums(x, case, {("avg_pool", ()): wanted_sums("avg_pool", x, case, {})}, threads=(1,))
+    for windows, padding in ((1, 0), (15, (3, 2)), (17, 0), (65, (2, 3))):
+        cells = windows + size - 1 - np.sum(padding)
+        x = finite((3, cells + 5), dtype)[:, 2 : cells + 2]
+        case = Case(x.shape, (size,), 1, padding and (padding,), axis=(1,))
+        check_extremes(x, case, {n: wanted_extremes(n, x, case) for n in ("max_pool", "min_pool")}, threads=(1,))
+        check_sums(x, case, {(n, ()): wanted_sums(n, x, case, {}) for n in ("sum_pool", "avg_pool")}, threads=(1,))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -615,9 +611,9 @@ def test_axes_in_turn_divide_by_the_cells_of_the_whole_window(dtype, level):
         assert_within(y, want, bound)
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "int16", "float16", "float32", "float64", "datetime64[s]"])
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "datetime64[s]"])
 def test_axes_in_turn_carry_indices(dtype, level):
-    case = Case((2, 11, 10, 12), (11, 9, 10), 1, ((5, 5), (4, 4), (5, 4)), axis=(3, 1, 2))
+    case = Case((11, 10, 12), (11, 9, 10), 1, ((5, 5), (4, 4), (5, 4)), axis=(2, 0, 1))
     x = ordered(case.shape, dtype)
     arguments = case.kernel_size, case.stride, case.padding, 1, case.axis, False
     for kind in (True, "window"):

@@ -27,7 +27,7 @@ BATCH = 64
 SLID = 8
 """Cells that a stream goes by; the kernels know them too."""
 DIRECT = 6
-"""Taps along a row that are merged one after the other; more grow as a ladder."""
+"""Taps along a row that are merged one after the other; more are doubled, or grow as a ladder."""
 LADDER = 4
 """Taps of a ladder's rung in the rung below."""
 CHAIN = 32

@@ -5,9 +5,9 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
 
     rows      the axes across rows are merged first, all taps at once, straight from the input or from a staged copy,
               into a block of rows, each padded left and right;
-    across    the axis along the rows is merged, in one long run over the whole block where rows are short. In one go
-              with the rows go windows of few cells whose indices are wanted (picks.h), and those that are one run of
-              memory, as whole planes are (runs.h);
+    across    the axis along the rows is merged, in one long run over the whole block where rows are short; large
+              windows are doubled (doubling.h). In one go with the rows go windows of few cells whose indices are wanted
+              (picks.h), and those that are one run of memory, as whole planes are (runs.h);
     store     rows are divided (averages), converted and written.
 
 Many planes of short rows become lanes on their way into scratch, and their windows planes again (turn.h); means of

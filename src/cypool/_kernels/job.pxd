@@ -60,7 +60,7 @@ cdef struct Axis:
     Py_ssize_t levels       # of the ladder: windows of 4, 16, 64, ... taps
     Py_ssize_t n_last       # merges after the ladder,
     Py_ssize_t last         # as (level, tap) pairs: where they stand in the table, before the length of each ring
-    Py_ssize_t folds        # calls of `across` that make the window, where that is possible
+    Py_ssize_t folds        # calls of `across`, or of `doubled`, that make the window
     Py_ssize_t doubled      # whether windows along rows are made by doubling
     Py_ssize_t slid         # whether windows of lanes side by side are made eight cells at a time
     Py_ssize_t bins         # how far behind it its windows stand as [start, stop), where stride does not say it; or 0
