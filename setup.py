@@ -96,7 +96,7 @@ class Build(build_ext):
     def build_extensions(self):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
         compile_openmp, link_openmp = self.openmp(kind)
-        lean = LEAN[kind] if not self.fails([*LEAN[kind], *(["-Werror"] if LEAN[kind] else [])], []) else []
+        lean = [] if self.fails([*LEAN[kind], "-Werror"], []) else LEAN[kind]
         modules = {extension.name: extension for extension in self.extensions}
         sources = {extension.sources[0]: extension.name for extension in self.extensions}
         for source, name in sources.items():

@@ -243,7 +243,7 @@ def prepare(
     request = Request(
         op, TYPES.index(shifted or name_of(dtype)), TYPES.index(lanes), TYPES.index(shifted or name_of(y_dtype)),
         TYPES.index(name_of(index_dtype or BYTE)),
-        index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps, False, False,
+        index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps, False,
         kind in "iu" and y_dtype == dtype and size <= 2 and divisor in (2, 4, 8, 16, 32) and not gaps,
         power,
     )  # fmt: skip
@@ -289,7 +289,7 @@ def _in_turn(
         if last.stride == 1 and last.count >= last.size:
             half = list(y_shape)
             half[last.axis] = last.size
-            then = request._replace(in_place=True, coded=request.indices)
+            then = request._replace(in_place=True)
             second = plan([last], half, [y, y, z, mask], [starts[1], *starts[1:]], then, found)
             if second.streamed:
                 others = [w for w in found if w is not last]

@@ -109,8 +109,9 @@ class Kept(NamedTuple):
 class Request(NamedTuple):
     """What a call wants done; types are places in `TYPES`.
 
-    `coded`: where the cells come from is in the indices' array already. `means` are of small whole numbers, over one power of two, as what is averaged. With a `power` sums are of such powers
-    of the cells' sizes, in float64, and their roots are what is wanted.
+    `in_place`: the cells are in the output, and where they come from, if that is wanted, in the indices' array. `means`
+    are of small whole numbers, over one power of two, as what is averaged. With a `power` sums are of such powers of the
+    cells' sizes, in float64, and their roots are what is wanted.
     """
 
     op: int
@@ -125,7 +126,6 @@ class Request(NamedTuple):
     divided: bool
     gaps: "Gaps | None" = None
     in_place: bool = False
-    coded: bool = False
     means: bool = False
     power: int = 0
 
@@ -203,7 +203,7 @@ def plan(
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.together, tiling.direct,
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
-        turned, request.means, request.power, request.coded,
+        turned, request.means, request.power, request.in_place and request.indices,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, tiling.buffers, tiling.slots, tiling.partial, partials, tiling.slab, tiling.ring,
         tiling.tiles,
