@@ -200,11 +200,12 @@ def test_sums_of_integers_in_another_dtype(case, dtype, level):
 @by_id("case", FEW)
 def test_exact_means_of_integers(case, dtype, level):
     """Rounded half to even; a mean fits wherever its cells fit, so none may be lost on the way."""
-    asked = {"bool": "uint8", "uint64": "uint64"}.get(dtype, "int64")
     for x in (finite(case.shape, dtype), ordered(case.shape, dtype)):
-        for options, to in itertools.product(AVERAGES[:3], {asked, "uint8" if dtype == "bool" else dtype}):
-            want = reference.avg_pool(x, **case.window, **options, dtype=to)
-            assert_same(cypool.avg_pool(x, **case.window, **options, dtype=to), want)
+        for options in AVERAGES[:3]:
+            want = reference.avg_pool(x, **case.window, **options, dtype="uint64" if dtype == "uint64" else "int64")
+            for to in INTEGERS[1:]:
+                if np.can_cast(dtype, to):
+                    assert_same(cypool.avg_pool(x, **case.window, **options, dtype=to), want.astype(to))
 
 
 # Rows about as long as vectors, lanes of pixels and of planes, one to twelve rows of cells in a window.

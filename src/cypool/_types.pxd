@@ -57,6 +57,20 @@ ctypedef fused stored_t:
     brain_t
     stamp_t
 
+# What lanes are stored as. Whole numbers of a width are the same bits with a sign and without; only picks move those of
+# uint64.
+ctypedef fused kept_t:
+    int64_t
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+    float
+    double
+    half_t
+    brain_t
+    stamp_t
+
 ctypedef fused sum_t:
     uint16_t
     int32_t

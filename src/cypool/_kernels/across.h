@@ -35,16 +35,20 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
     }
 
 /* Window after window. */
-#define CYPOOL_ACROSS_ONE(T, MERGE, DIVIDE)                                                                           \
-    for (j = 0; j < length; j++) {                                                                                    \
-        CYPOOL_ONE(T) a, b;                                                                                           \
-        CYPOOL_MERGED(a, CYPOOL_ONE(T), src + stride * j, MERGE)                                                      \
-        for (t = 1; t < kernel; t++) {                                                                                \
-            CYPOOL_MERGED(b, CYPOOL_ONE(T), src + stride * j + t * dilation, MERGE)                                   \
-            a = MERGE(a, b);                                                                                          \
+#define CYPOOL_ACROSS_ONE(NAME, T, MERGE, DIVIDE)                                                                     \
+    CYPOOL_APART void NAME##_ones(T *out, const T *src, ptrdiff_t length, ptrdiff_t kernel, ptrdiff_t stride,         \
+                                  ptrdiff_t dilation, const ptrdiff_t *taps, ptrdiff_t n, const T *divisors) {        \
+        ptrdiff_t i, j, t;                                                                                            \
+        for (j = 0; j < length; j++) {                                                                                \
+            CYPOOL_ONE(T) a, b;                                                                                       \
+            CYPOOL_MERGED(a, CYPOOL_ONE(T), src + stride * j, MERGE)                                                  \
+            for (t = 1; t < kernel; t++) {                                                                            \
+                CYPOOL_MERGED(b, CYPOOL_ONE(T), src + stride * j + t * dilation, MERGE)                               \
+                a = MERGE(a, b);                                                                                      \
+            }                                                                                                         \
+            DIVIDE(a, (divisors ? (const CYPOOL_ONE(T) *)(divisors + j) : 0))                                         \
+            *(CYPOOL_ONE(T) *)(out + j) = a;                                                                          \
         }                                                                                                             \
-        DIVIDE(a, (divisors ? (const CYPOOL_ONE(T) *)(divisors + j) : 0))                                             \
-        *(CYPOOL_ONE(T) *)(out + j) = a;                                                                              \
     }
 
 #ifdef CYPOOL_SHUFFLES
@@ -146,11 +150,9 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
 /* A row of them: vectors of all sizes that fit, the last overlapping the one before. */
 #define CYPOOL_ACROSS_FIT(NAME, N)                                                                                    \
     if (length >= N) {                                                                                                \
-        for (j = 0; j + N <= length; j += N)                                                                          \
-            NAME(out + j, src + stride * j, kernel, stride, dilation, taps, n, divisors ? divisors + j : 0);          \
-        if (j < length) {                                                                                             \
-            j = length - N;                                                                                           \
-            NAME(out + j, src + stride * j, kernel, stride, dilation, taps, n, divisors ? divisors + j : 0);          \
+        for (j = 0; j < length; j += N) {                                                                             \
+            const ptrdiff_t at = CYPOOL_AT(j, length - N);                                                            \
+            NAME(out + at, src + stride * at, kernel, stride, dilation, taps, n, divisors ? divisors + at : 0);       \
         }                                                                                                             \
         return;                                                                                                       \
     }
@@ -161,18 +163,17 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
     CYPOOL_ACROSS_VECTOR(NAME##_quarter, T, CYPOOL_JOIN(T, CYPOOL_QUARTER_BYTES), N2, MERGE, DIVIDE)                  \
     CYPOOL_INLINE void NAME##_across_row(T *out, const T *src, ptrdiff_t length, ptrdiff_t kernel, ptrdiff_t stride,  \
                                          ptrdiff_t dilation, const ptrdiff_t *taps, ptrdiff_t n, const T *divisors) { \
-        ptrdiff_t i, j, t;                                                                                            \
+        ptrdiff_t j;                                                                                                  \
         CYPOOL_ACROSS_FIT(NAME##_whole, N4)                                                                           \
         CYPOOL_ACROSS_FIT(NAME##_half, N3)                                                                            \
         CYPOOL_ACROSS_FIT(NAME##_quarter, N2)                                                                         \
-        CYPOOL_ACROSS_ONE(T, MERGE, DIVIDE)                                                                           \
+        NAME##_ones(out, src, length, kernel, stride, dilation, taps, n, divisors);                                   \
     }
 #else
 #define CYPOOL_ACROSS_ROW(NAME, T, N4, N3, N2, MERGE, DIVIDE)                                                         \
     CYPOOL_INLINE void NAME##_across_row(T *out, const T *src, ptrdiff_t length, ptrdiff_t kernel, ptrdiff_t stride,  \
                                          ptrdiff_t dilation, const ptrdiff_t *taps, ptrdiff_t n, const T *divisors) { \
-        ptrdiff_t i, j, t;                                                                                            \
-        CYPOOL_ACROSS_ONE(T, MERGE, DIVIDE)                                                                           \
+        NAME##_ones(out, src, length, kernel, stride, dilation, taps, n, divisors);                                   \
     }
 #endif
 
@@ -185,6 +186,7 @@ typedef void (*cypool_across)(void *out, ptrdiff_t out_step, const void *src, pt
    blocks: kernel and stride are equal. Nothing past the cells of a row's windows is read if they leave no cell between
    them. */
 #define CYPOOL_ACROSS(NAME, T, N4, N3, N2, MERGE, DIVIDE)                                                             \
+    CYPOOL_ACROSS_ONE(NAME, T, MERGE, DIVIDE)                                                                         \
     CYPOOL_ACROSS_ROW(NAME, T, N4, N3, N2, MERGE, DIVIDE)                                                             \
     static void NAME##_across(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t src_step, ptrdiff_t rows,     \
                               ptrdiff_t length, ptrdiff_t kernel, ptrdiff_t stride, ptrdiff_t dilation,               \

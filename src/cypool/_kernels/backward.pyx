@@ -24,13 +24,13 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from cypool._kernels.rows cimport combine_f, cypool_sum
 from cypool._kernels.shares cimport NONE, WRONG
 from cypool._kernels.shares cimport along, among, in_range, interleave, load_codes, load_shares, name_codes, repeat
 from cypool._kernels.shares cimport put, scatter, store_sums, take, weigh
 from cypool._kernels.shares cimport interleave_f, load_codes_f, load_shares_f, repeat_f, scatter_f
 from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
+from cypool._kernels.vectors cimport combine_f, cypool_sum
 from cypool._kernels.walk cimport advance, ceil, floor
 from cypool._types cimport BRAIN, F4, F8, HALF
 from cypool._types cimport bits_t, brain_t, code_t, half_t, real_t, share_t

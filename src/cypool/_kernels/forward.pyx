@@ -34,11 +34,13 @@ from libc.stdint cimport uint8_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+from cypool._kernels.cells cimport bytes_of
 from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
-from cypool._kernels.job cimport bytes_of, choose_loops, read_plan
+from cypool._kernels.job cimport choose_loops, read_plan
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport powers, roots
-from cypool._kernels.rows cimport FAR, cypool_fetch_row, cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.rows cimport cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.vectors cimport FAR, cypool_fetch_row
 from cypool._kernels.walk cimport advance
 
 cdef enum:

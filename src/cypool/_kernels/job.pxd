@@ -6,8 +6,9 @@ The layout of the structs is that of `plan.py`'s table. Offsets count elements, 
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from cypool._kernels.cells cimport bytes_of
 from cypool._kernels.rows cimport Max, Min, Sum
-from cypool._kernels.rows cimport add_wide, cypool_max, cypool_min, cypool_sum
+from cypool._kernels.rows cimport add_wide
 from cypool._kernels.rows cimport cypool_max_across, cypool_min_across, cypool_sum_across
 from cypool._kernels.rows cimport cypool_max_pick, cypool_max_picks, cypool_min_pick, cypool_min_picks, cypool_picks
 from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_norm_runs, cypool_runs, cypool_sum_runs
@@ -18,7 +19,8 @@ from cypool._kernels.rows cimport cypool_means, cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, load_codes, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
-from cypool._kernels.rows cimport across_f, combine_f, fill_f, load_codes_f, load_f, split_f, store_codes_f, store_f
+from cypool._kernels.rows cimport across_f, fill_f, load_codes_f, load_f, split_f, store_codes_f, store_f
+from cypool._kernels.vectors cimport combine_f, cypool_max, cypool_min, cypool_sum
 from cypool._types cimport BRAIN, F4, F8, HALF, I1, I2, I4, I8, N_LANES, N_TYPES, STAMP, U1, U2, U4, U8
 from cypool._types cimport bits_t, brain_t, code_t, half_t, lane_t, pick_t, stamp_t, sum_t, wide_t, work_t
 
@@ -112,11 +114,6 @@ cdef inline void read_plan(Job* job, const Py_ssize_t* table, double divisor):
     job.y_bytes = bytes_of(job.head.y_type)
     job.z_bytes = bytes_of(job.head.z_type)
     choose_loops(job)
-
-
-cdef inline Py_ssize_t bytes_of(Py_ssize_t type) noexcept nogil:
-    cdef Py_ssize_t[N_TYPES] sizes = [1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 16, 2, 2, 8]
-    return sizes[type]
 
 
 ctypedef void (*choose_f)(Job* job, void* lane) noexcept
@@ -272,13 +269,10 @@ cdef inline void _converts(Job* job, work_t* lane) noexcept:
         loads[<int>HALF] = <load_f><void*>load[work_t, half_t]
         loads[<int>BRAIN] = <load_f><void*>load[work_t, brain_t]
     else:
-        stores[<int>I1] = <store_f><void*>store[int8_t, work_t]
-        stores[<int>I2] = <store_f><void*>store[int16_t, work_t]
-        stores[<int>I4] = <store_f><void*>store[int32_t, work_t]
+        stores[<int>I1] = stores[<int>U1] = <store_f><void*>store[uint8_t, work_t]
+        stores[<int>I2] = stores[<int>U2] = <store_f><void*>store[uint16_t, work_t]
+        stores[<int>I4] = stores[<int>U4] = <store_f><void*>store[uint32_t, work_t]
         stores[<int>I8] = <store_f><void*>store[int64_t, work_t]
-        stores[<int>U1] = <store_f><void*>store[uint8_t, work_t]
-        stores[<int>U2] = <store_f><void*>store[uint16_t, work_t]
-        stores[<int>U4] = <store_f><void*>store[uint32_t, work_t]
         stores[<int>U8] = <store_f><void*>store[uint64_t, work_t]
     if work_t is int64_t:
         loads[<int>STAMP] = <load_f><void*>load[work_t, stamp_t]

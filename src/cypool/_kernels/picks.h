@@ -259,12 +259,11 @@ CYPOOL_PICKS8(double_below, double, CYPOOL_BELOW_FLOAT)
     CYPOOL_PICK_VECTOR(NAME##_pick_half, T, C, CYPOOL_JOIN(T, CYPOOL_HALF_BYTES), CYPOOL_JOIN(C, CYPOOL_HALF_BYTES),  \
                        1, BEATS, EQUAL)
 #define CYPOOL_PICK_FIT(NAME, lanes)                                                                                  \
-    for (; j + (lanes) <= length; j += (lanes))                                                                       \
-        NAME(out + j, out_gap, src + j, src_gap, taps, codes, n, how);                                                \
-    if (j && j < length && how != CYPOOL_MORE) {                                                                      \
-        j = length - (lanes);                                                                                         \
-        NAME(out + j, out_gap, src + j, src_gap, taps, codes, n, how);                                                \
-        return;                                                                                                       \
+    for (; j < length; j += (lanes)) {                                                                                \
+        const ptrdiff_t at = CYPOOL_AT(j, length - (lanes));                                                          \
+        if (at < 0 || (at < j && how == CYPOOL_MORE))                                                                 \
+            break;                                                                                                    \
+        NAME(out + at, out_gap, src + at, src_gap, taps, codes, n, how);                                              \
     }
 #define CYPOOL_PICK_FITS(NAME, T)                                                                                     \
     for (; j + 4 * CYPOOL_LANES(T) <= length; j += 4 * CYPOOL_LANES(T))                                               \

@@ -8,7 +8,9 @@ allowed and its result is not used.
 from libc.math cimport INFINITY
 from libc.string cimport memcpy
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from cypool._types cimport bits_t, code_t, count_t, index_t, lane_t, pick_t, stored_t, work_t
+from cypool._kernels.cells cimport to_cell, to_lane
+from cypool._kernels.vectors cimport combine_f
+from cypool._types cimport bits_t, code_t, count_t, index_t, kept_t, lane_t, pick_t, stored_t, work_t
 from cypool._types cimport brain_t, half_t, stamp_t, wide_t
 
 # What a window does with its cells: types, so that one loop is compiled for each and none is chosen inside it.
@@ -31,10 +33,6 @@ ctypedef fused any_op:
     Sum
 
 # The types of these loops once their element types are chosen; `op` is NULL, its type says it all.
-ctypedef void (*combine_f)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
-                           const Py_ssize_t* taps, const Py_ssize_t* codes, Py_ssize_t n_taps, Py_ssize_t rows,
-                           Py_ssize_t length, Py_ssize_t out_gap, Py_ssize_t src_gap, int more,
-                           void* op) noexcept nogil
 ctypedef void (*across_f)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step, Py_ssize_t rows,
                           Py_ssize_t length, Py_ssize_t kernel, Py_ssize_t stride, Py_ssize_t dilation,
                           const Py_ssize_t* taps, Py_ssize_t n_taps, const void* divisors) noexcept nogil
@@ -57,15 +55,6 @@ ctypedef bint (*judge_f)(double* divisors, uint8_t* enough, const void* counts, 
 ctypedef void (*patch_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const void* missing, const uint8_t* enough,
                          Py_ssize_t length, Py_ssize_t lanes) noexcept nogil
 
-
-cdef extern from "vectors.h" nogil:
-    # By type of lane: out[r, j] = the merged src[r, taps[t] + j] for all t; with `more`, out[r, j] itself comes first;
-    # with FAR it does not, and the cells are fetched ahead.
-    enum: FAR "CYPOOL_FAR"
-    void cypool_fetch_row(const char* src, Py_ssize_t bytes)
-    const combine_f* cypool_max
-    const combine_f* cypool_min
-    const combine_f* cypool_sum
 
 cdef extern from "slide.h" nogil:
     # By type of lane: out[i][j] = the merged first[i][j], ..., first[7][j], all shared[t][j], next[0][j], ...,
@@ -188,101 +177,6 @@ cdef inline lane_t identity(lane_t* lane, any_op* op) noexcept nogil:
         return <lane_t>0 if any_op is Max else <lane_t>~<lane_t>0
 
 
-# --- one cell, from the array's type to the lanes' and back -----------------------------------------------------
-
-cdef union float_bits:
-    float value
-    uint32_t bits
-
-cdef inline float of_bits(uint32_t bits) noexcept nogil:
-    cdef float_bits both
-    both.bits = bits
-    return both.value
-
-
-cdef inline uint32_t bits_of(float value) noexcept nogil:
-    cdef float_bits both
-    both.value = value
-    return both.bits
-
-
-cdef inline float half_to_float(uint32_t half) noexcept nogil:
-    """Exactly; no branches, so that it vectorises, and only normal numbers on the way, whatever the CPU's mode."""
-    cdef uint32_t size = (half & 0x7FFF) << 13
-    cdef uint32_t normal = size + (112 << 23 if size < 0x7C00 << 13 else 224 << 23)
-    cdef uint32_t subnormal = bits_of(of_bits(size + (113 << 23)) - of_bits(113 << 23))
-    cdef uint32_t quiet = 1 << 22 if size > 0x7C00 << 13 else 0
-    return of_bits((subnormal if size < 1 << 23 else normal) | quiet | (half & 0x8000) << 16)
-
-
-cdef inline uint32_t float_to_half(float value) noexcept nogil:
-    """Rounded half to even, to infinity past 65519; a NaN keeps its sign."""
-    cdef uint32_t bits = bits_of(value)
-    cdef uint32_t size = bits & 0x7FFFFFFF
-    cdef uint32_t normal = (size - (112 << 23) + 0xFFF + (size >> 13 & 1)) >> 13
-    cdef uint32_t subnormal = bits_of(of_bits(size) + <float>0.5) - (126 << 23)
-    cdef uint32_t special = 0x7E00 if size > 0x7F800000 else 0x7C00
-    normal = special if size >= 143 << 23 else normal
-    return (subnormal if size < 113 << 23 else normal) | bits >> 16 & 0x8000
-
-
-cdef inline uint32_t float_to_brain(float value) noexcept nogil:
-    """Rounded half to even; a NaN keeps its sign."""
-    cdef uint32_t bits = bits_of(value)
-    cdef uint32_t rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    return (bits >> 16 & 0x8000 | 0x7FC0) if (bits & 0x7FFFFFFF) > 0x7F800000 else rounded
-
-
-cdef inline work_t lane(work_t* kind, stored_t cell) noexcept nogil:
-    """A cell as a lane; uint64 in int64 lanes, for picking, moves down by 2**63 to keep its order."""
-    cdef work_t result
-    if work_t is wide_t:
-        if stored_t is half_t or stored_t is brain_t:
-            result.low = cell.bits
-        elif stored_t is stamp_t:
-            result.low = <uint64_t>cell.ticks
-        elif stored_t is float or stored_t is double:
-            result.low = <uint64_t><int64_t>cell
-        else:
-            result.low = <uint64_t>cell
-        if stored_t is int8_t or stored_t is int16_t or stored_t is int32_t or stored_t is int64_t:
-            result.high = 0 - (result.low >> 63)
-        else:
-            result.high = 0
-        return result
-    elif stored_t is half_t:
-        return <work_t>half_to_float(cell.bits)
-    elif stored_t is brain_t:
-        return <work_t>of_bits(<uint32_t>cell.bits << 16)
-    elif stored_t is stamp_t:
-        # The least integer, which is NaT, becomes the greatest, all others one less.
-        return <work_t>(<uint64_t>cell.ticks - 1)
-    elif work_t is int64_t and stored_t is uint64_t:
-        return <int64_t>(cell ^ <uint64_t>1 << 63)
-    else:
-        return <work_t>cell
-
-
-cdef inline stored_t cell(stored_t* kind, work_t lane) noexcept nogil:
-    """The inverse of `lane`, rounded half to even where it must be."""
-    cdef stored_t result
-    if work_t is wide_t:
-        return cell(kind, lane.low)
-    elif stored_t is half_t:
-        result.bits = <uint16_t>float_to_half(<float>lane)
-        return result
-    elif stored_t is brain_t:
-        result.bits = <uint16_t>float_to_brain(<float>lane)
-        return result
-    elif stored_t is stamp_t:
-        result.ticks = <int64_t>(<uint64_t>lane + 1)
-        return result
-    elif work_t is int64_t and stored_t is uint64_t:
-        return <uint64_t>lane ^ <uint64_t>1 << 63
-    else:
-        return <stored_t>lane
-
-
 # --- rows of cells ----------------------------------------------------------------------------------------------
 
 cdef inline void fill(lane_t* out, Py_ssize_t length, Py_ssize_t gap, any_op* op) noexcept nogil:
@@ -362,11 +256,11 @@ cdef inline void load(work_t* restrict out, const stored_t* src, Py_ssize_t leng
             return
     if lanes == 1 and step == 1:
         for i in range(length):
-            out[i] = lane(out, src[i])
+            out[i] = to_lane(out, src[i])
     else:
         for i in range(length):
             for j in range(lanes):
-                out[i * lanes + j] = lane(out, src[i * step + j])
+                out[i * lanes + j] = to_lane(out, src[i * step + j])
 
 
 cdef inline void spread(bits_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const bits_t* src,
@@ -388,20 +282,20 @@ cdef inline void spread(bits_t* restrict out, Py_ssize_t step, Py_ssize_t lane_s
                 out[i * step + j * lane_step] = src[i * lanes + j]
 
 
-cdef inline void store(stored_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const work_t* src,
+cdef inline void store(kept_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const work_t* src,
                        Py_ssize_t length, Py_ssize_t lanes, const double* counts, double count) noexcept nogil:
     """As `spread`, from the lanes' type to the array's; with a count, the mean over counts[i] * count cells."""
     cdef Py_ssize_t i, j
     if counts == NULL and lane_step == 1 and step == lanes:
         length, lanes, step = length * lanes, 1, 1
-    if work_t is float and stored_t is half_t:
+    if work_t is float and kept_t is half_t:
         if CYPOOL_HALVES and lanes == 1 and step == 1 and counts == NULL:
             cypool_to_halves(out, src, length, <float>count)
             return
     if lanes == 1 and step == 1:
         if count == 0:
             for i in range(length):
-                out[i] = cell(out, src[i])
+                out[i] = to_cell(out, src[i])
         elif counts == NULL and inverted(out, src, count):
             for i in range(length):
                 out[i] = inverted_mean(out, src[i], 1 / count)
@@ -415,59 +309,90 @@ cdef inline void store(stored_t* restrict out, Py_ssize_t step, Py_ssize_t lane_
         for i in range(length):
             for j in range(lanes):
                 if count == 0:
-                    out[i * step + j * lane_step] = cell(out, src[i * lanes + j])
-                elif counts == NULL:
-                    out[i * step + j * lane_step] = mean(out, src[i * lanes + j], count)
+                    out[i * step + j * lane_step] = to_cell(out, src[i * lanes + j])
                 else:
-                    out[i * step + j * lane_step] = mean(out, src[i * lanes + j], counts[i] * count)
+                    out[i * step + j * lane_step] = mean(
+                        out, src[i * lanes + j], count if counts == NULL else counts[i] * count)
 
 
-cdef inline stored_t mean(stored_t* kind, work_t total, double count) noexcept nogil:
+cdef inline void store_codes(index_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const code_t* src,
+                             Py_ssize_t length, Py_ssize_t lanes, Py_ssize_t base,
+                             Py_ssize_t base_step) noexcept nogil:
+    """out[i * step + j * lane_step] = src[i, j] + base + i * base_step: a window's first cell, the winner's offset."""
+    cdef Py_ssize_t i, j
+    if lanes == 1 and step == 1:
+        for i in range(length):
+            out[i] = <index_t>(src[i] + base + i * base_step)
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * step + j * lane_step] = <index_t>(src[i * lanes + j] + base + i * base_step)
+
+
+cdef inline void load_codes(code_t* restrict out, const index_t* src, Py_ssize_t length, Py_ssize_t step,
+                            Py_ssize_t lanes) noexcept nogil:
+    """out[i, j] = src[i * step + j]."""
+    cdef Py_ssize_t i, j
+    if step == lanes:
+        for i in range(length * lanes):
+            out[i] = <code_t>src[i]
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * lanes + j] = <code_t>src[i * step + j]
+
+
+# --- averages ---------------------------------------------------------------------------------------------------
+
+cdef inline kept_t mean(kept_t* kind, work_t total, double count) noexcept nogil:
     """total / count; for an integer result exactly, rounded half to even."""
-    if stored_t is half_t or stored_t is brain_t or stored_t is float or stored_t is double:
+    if kept_t is half_t or kept_t is brain_t or kept_t is float or kept_t is double:
         if work_t is float:
-            return cell(kind, total / <float>count)
+            return to_cell(kind, total / <float>count)
         elif work_t is wide_t:
-            return cell(kind, <double>total.low / count)
+            return to_cell(kind, <double>total.low / count)
         elif work_t is uint64_t:
-            return cell(kind, <double><int64_t>total / count)
+            return to_cell(kind, <double><int64_t>total / count)
         else:
-            return cell(kind, <double>total / count)
+            return to_cell(kind, <double>total / count)
     elif work_t is wide_t:
-        return cell(kind, wide_mean(total, <uint64_t>count))
+        return to_cell(kind, wide_mean(total, <uint64_t>count))
     elif work_t is uint64_t:
-        return cell(kind, whole_mean(<int64_t>total, <int64_t>count))
+        return to_cell(kind, <uint64_t>whole_mean(<int64_t>total, <int64_t>count))
     elif work_t is uint16_t:
         # Exact as below, for half a unit in 2**16.
-        return cell(kind, <int32_t>nearest(<float>total / <float>count))
+        return to_cell(kind, <int32_t>nearest(<float>total / <float>count))
     else:
         # Exact: |total| < 2**31, so the quotient is at least 2**-31 of itself away from a tie it is not.
-        return cell(kind, <int32_t>whole(<double>total / count))
+        return to_cell(kind, <int32_t>whole(<double>total / count))
 
 
-cdef inline bint inverted(stored_t* kind, const work_t* total, double count) noexcept nogil:
+cdef inline bint inverted(kept_t* kind, const work_t* total, double count) noexcept nogil:
     """Whether a rounded mean of small whole numbers is had by a multiplication.
 
     Over an odd count none is a tie, and the error of the product, total / count * 2**-23 or * 2**-52, does not reach
     one that is at least 1 / (2 * count) away; the inverse of a power of two is exact.
     """
-    cdef int64_t n = <int64_t>count
-    cdef bint exact = False
-    if work_t is uint16_t or work_t is int32_t:
-        exact = n & 1 == 1 or n & (n - 1) == 0
-    if stored_t is half_t or stored_t is brain_t or stored_t is float or stored_t is double:
-        exact = False
-    return exact
+    if kept_t is half_t or kept_t is brain_t or kept_t is float or kept_t is double:
+        return False
+    elif work_t is uint16_t or work_t is int32_t:
+        return odd_or_power(<int64_t>count)
+    else:
+        return False
 
 
-cdef inline stored_t inverted_mean(stored_t* kind, work_t total, double inverse) noexcept nogil:
+cdef inline bint odd_or_power(int64_t n) noexcept nogil:
+    return (n & 1) | ((n & (n - 1)) == 0)
+
+
+cdef inline kept_t inverted_mean(kept_t* kind, work_t total, double inverse) noexcept nogil:
     """As `mean`, by the inverse of the count."""
     if work_t is uint16_t:
-        return cell(kind, <int32_t>nearest(<float>total * <float>inverse))
+        return to_cell(kind, <int32_t>nearest(<float>total * <float>inverse))
     elif work_t is int32_t:
-        return cell(kind, <int32_t>whole(<double>total * inverse))
+        return to_cell(kind, <int32_t>whole(<double>total * inverse))
     else:
-        return cell(kind, total)
+        return to_cell(kind, total)
 
 
 cdef inline float nearest(float x) noexcept nogil:
@@ -518,33 +443,6 @@ cdef inline uint64_t wide_mean(wide_t total, uint64_t n) noexcept nogil:
         rest = digits % n
     whole += (rest > n - rest) | ((rest == n - rest) & (whole & 1))
     return 0 - whole if negative else whole
-
-
-cdef inline void store_codes(index_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const code_t* src,
-                             Py_ssize_t length, Py_ssize_t lanes, Py_ssize_t base,
-                             Py_ssize_t base_step) noexcept nogil:
-    """out[i * step + j * lane_step] = src[i, j] + base + i * base_step: a window's first cell, the winner's offset."""
-    cdef Py_ssize_t i, j
-    if lanes == 1 and step == 1:
-        for i in range(length):
-            out[i] = <index_t>(src[i] + base + i * base_step)
-    else:
-        for i in range(length):
-            for j in range(lanes):
-                out[i * step + j * lane_step] = <index_t>(src[i * lanes + j] + base + i * base_step)
-
-
-cdef inline void load_codes(code_t* restrict out, const index_t* src, Py_ssize_t length, Py_ssize_t step,
-                            Py_ssize_t lanes) noexcept nogil:
-    """out[i, j] = src[i * step + j]."""
-    cdef Py_ssize_t i, j
-    if step == lanes:
-        for i in range(length * lanes):
-            out[i] = <code_t>src[i]
-    else:
-        for i in range(length):
-            for j in range(lanes):
-                out[i * lanes + j] = <code_t>src[i * step + j]
 
 
 # --- cells that may be absent -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ is read. An index in scratch is a code: what its window's taps are numbered by, 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from cypool._kernels.rows cimport cell, lane
+from cypool._kernels.cells cimport to_cell, to_lane
 from cypool._types cimport bits_t, code_t, given_index_t, real_t, share_t
 
 cdef enum:
@@ -48,17 +48,17 @@ cdef inline void load_shares(real_t* restrict out, const share_t* src, Py_ssize_
     if lanes == 1 and step == 1:
         if count == 0:
             for i in range(length):
-                out[i] = lane(out, src[i])
+                out[i] = to_lane(out, src[i])
         elif counts == NULL:
             for i in range(length):
-                out[i] = lane(out, src[i]) / <real_t>count
+                out[i] = to_lane(out, src[i]) / <real_t>count
         else:
             for i in range(length):
-                out[i] = lane(out, src[i]) / <real_t>(counts[i] * count)
+                out[i] = to_lane(out, src[i]) / <real_t>(counts[i] * count)
     else:
         for i in range(length):
             for j in range(lanes):
-                out[i * lanes + j] = lane(out, src[i * step + j * lane_step])
+                out[i * lanes + j] = to_lane(out, src[i * step + j * lane_step])
                 if counts != NULL:
                     out[i * lanes + j] /= <real_t>(counts[i] * count)
                 elif count != 0:
@@ -203,7 +203,7 @@ cdef inline void interleave(share_t* out, Py_ssize_t step, Py_ssize_t lane_step,
         else:
             interleave4(out, src[0], src[1], src[2], src[3], whole)
         for p in range(cells - whole * stride):
-            out[whole * stride + p] = cell(out, src[p][whole])
+            out[whole * stride + p] = to_cell(out, src[p][whole])
     else:
         for p in range(min(stride, cells)):
             repeat(out, step, lane_step, src[p], p, p + 1, stride, cells, lanes)
@@ -212,27 +212,27 @@ cdef inline void interleave(share_t* out, Py_ssize_t step, Py_ssize_t lane_step,
 cdef inline void interleave2(share_t* restrict out, const real_t* a, const real_t* b, Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[2 * j] = cell(out, a[j])
-        out[2 * j + 1] = cell(out, b[j])
+        out[2 * j] = to_cell(out, a[j])
+        out[2 * j + 1] = to_cell(out, b[j])
 
 
 cdef inline void interleave3(share_t* restrict out, const real_t* a, const real_t* b, const real_t* c,
                              Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[3 * j] = cell(out, a[j])
-        out[3 * j + 1] = cell(out, b[j])
-        out[3 * j + 2] = cell(out, c[j])
+        out[3 * j] = to_cell(out, a[j])
+        out[3 * j + 1] = to_cell(out, b[j])
+        out[3 * j + 2] = to_cell(out, c[j])
 
 
 cdef inline void interleave4(share_t* restrict out, const real_t* a, const real_t* b, const real_t* c, const real_t* d,
                              Py_ssize_t length) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(length):
-        out[4 * j] = cell(out, a[j])
-        out[4 * j + 1] = cell(out, b[j])
-        out[4 * j + 2] = cell(out, c[j])
-        out[4 * j + 3] = cell(out, d[j])
+        out[4 * j] = to_cell(out, a[j])
+        out[4 * j + 1] = to_cell(out, b[j])
+        out[4 * j + 2] = to_cell(out, c[j])
+        out[4 * j + 3] = to_cell(out, d[j])
 
 
 cdef inline void repeat(share_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const real_t* src,
@@ -244,22 +244,22 @@ cdef inline void repeat(share_t* restrict out, Py_ssize_t step, Py_ssize_t lane_
     cdef Py_ssize_t n = last - first
     if stride == 1 and lanes == 1 and step == 1:
         for r in range(cells):
-            out[r] = cell(out, src[r])
+            out[r] = to_cell(out, src[r])
         return
     for r in range((cells - first + stride - 1) // stride):
         start = r * stride + first
         n = min(last - first, cells - start)
         if lanes == 1:
             for p in range(n):
-                out[(start + p) * step] = cell(out, src[r])
+                out[(start + p) * step] = to_cell(out, src[r])
         elif lane_step == 1:
             for p in range(n):
                 for j in range(lanes):
-                    out[(start + p) * step + j] = cell(out, src[r * lanes + j])
+                    out[(start + p) * step + j] = to_cell(out, src[r * lanes + j])
         else:
             for p in range(n):
                 for j in range(lanes):
-                    out[(start + p) * step + j * lane_step] = cell(out, src[r * lanes + j])
+                    out[(start + p) * step + j * lane_step] = to_cell(out, src[r * lanes + j])
 
 
 # --- cells one by one -------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ cdef inline void store_sums(share_t* restrict out, Py_ssize_t step, Py_ssize_t l
     cdef Py_ssize_t i, j
     for i in range(length):
         for j in range(lanes):
-            out[i * step + j * lane_step] = cell(out, src[i * lanes + j])
+            out[i * step + j * lane_step] = to_cell(out, src[i * lanes + j])
 
 
 cdef inline bint along(Py_ssize_t* restrict places, const int64_t* codes, Py_ssize_t length, Py_ssize_t lanes,

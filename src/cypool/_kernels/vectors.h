@@ -85,8 +85,13 @@ typedef void (*cypool_combine)(void *out, ptrdiff_t out_step, const void *src, p
 #endif
 
 #define CYPOOL_INLINE static inline __attribute__((always_inline))
+#define CYPOOL_APART static __attribute__((noinline))
 #define CYPOOL_LANES(T) ((ptrdiff_t)(CYPOOL_BYTES / sizeof(T)))
 #define CYPOOL_ONE(T) T##1
+
+/* Where the vector at lane j of a row is made: the last one overlaps the one before it. One loop does both, for what is
+   made in it is compiled for every type, reduction and size of a vector. */
+#define CYPOOL_AT(j, last) ((j) < (last) ? (j) : (last))
 
 /* Where the second vector of a row starts, if the first starts where the row does: at a multiple of its bytes. Rows that
    are a power of two apart push each other out of the first level of cache: a line of theirs is not to be read twice. */
@@ -217,12 +222,12 @@ CYPOOL_INLINE ptrdiff_t cypool_line(const void *row, size_t bytes, size_t cell) 
     CYPOOL_INLINE ptrdiff_t NAME##_all(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t step, const ptrdiff_t *taps,\
                                        ptrdiff_t n, ptrdiff_t run, ptrdiff_t rows, ptrdiff_t length) {                \
         const ptrdiff_t lanes = sizeof(V) / sizeof(T);                                                                \
-        ptrdiff_t r, j;                                                                                               \
+        ptrdiff_t r, j, next;                                                                                         \
         for (r = 0; r + 4 <= rows; r += 4, out += 4 * out_step, src += 4 * step) {                                    \
-            NAME(out, out_step, src, step, taps, n, run);                                                             \
-            for (j = cypool_line(src, sizeof(V), sizeof(T)); j < length; j += lanes) {                                \
-                j = j < length - lanes ? j : length - lanes;                                                          \
-                NAME(out + j, out_step, src + j, step, taps, n, run);                                                 \
+            next = length > lanes ? cypool_line(src, sizeof(V), sizeof(T)) : lanes;                                   \
+            for (j = 0; j < length; j = next, next += lanes) {                                                        \
+                const ptrdiff_t at = CYPOOL_AT(j, length - lanes);                                                    \
+                NAME(out + at, out_step, src + at, step, taps, n, run);                                               \
             }                                                                                                         \
         }                                                                                                             \
         return r;                                                                                                     \
@@ -241,11 +246,14 @@ CYPOOL_INLINE ptrdiff_t cypool_run(const ptrdiff_t *taps, ptrdiff_t n, ptrdiff_t
 
 #define CYPOOL_OVERLAPPING(NAME, ...) NAME##_overlapping(__VA_ARGS__)
 
-/* A row of fewer lanes than a vector: two shorter vectors that overlap, if its length allows. */
+/* A row of fewer lanes than a vector: one or two shorter ones, if its length allows. */
 #define CYPOOL_SHORT(NAME, T, BYTES)                                                                                  \
     if (length >= (ptrdiff_t)(BYTES / sizeof(T))) {                                                                   \
-        NAME##BYTES(out, src, taps, n);                                                                               \
-        NAME##BYTES(out + length - BYTES / sizeof(T), src + length - BYTES / sizeof(T), taps, n);                     \
+        const ptrdiff_t short_lanes = BYTES / sizeof(T);                                                              \
+        for (j = 0; j < length; j += short_lanes) {                                                                   \
+            const ptrdiff_t at = CYPOOL_AT(j, length - short_lanes);                                                  \
+            NAME##BYTES(out + at, src + at, taps, n);                                                                 \
+        }                                                                                                             \
         return;                                                                                                       \
     }
 
@@ -374,10 +382,10 @@ CYPOOL_BETTER_PLAIN(double1)
         if (length >= lanes) {                                                                                        \
             for (; j + 4 * lanes <= length; j += 4 * lanes)                                                           \
                 NAME##_four(out + j, src + j, taps, n);                                                               \
-            for (; j + lanes <= length; j += lanes)                                                                   \
-                CYPOOL_JOIN(NAME, CYPOOL_BYTES)(out + j, src + j, taps, n);                                           \
-            if (j < length)                                                                                           \
-                CYPOOL_JOIN(NAME, CYPOOL_BYTES)(out + length - lanes, src + length - lanes, taps, n);                 \
+            for (; j < length; j += lanes) {                                                                          \
+                const ptrdiff_t at = CYPOOL_AT(j, length - lanes);                                                    \
+                CYPOOL_JOIN(NAME, CYPOOL_BYTES)(out + at, src + at, taps, n);                                         \
+            }                                                                                                         \
             return;                                                                                                   \
         }                                                                                                             \
         CYPOOL_SHORTER(NAME, T)                                                                                       \
@@ -388,6 +396,7 @@ CYPOOL_BETTER_PLAIN(double1)
 #else
 
 #define CYPOOL_INLINE static inline
+#define CYPOOL_APART static
 #define CYPOOL_ONE(T) T
 #define cypool_fetch(src, taps, n, size, bytes, tap, at) ((void)0)
 #define cypool_fetch_row(src, bytes) ((void)0)
@@ -405,6 +414,13 @@ CYPOOL_BETTER_PLAIN(double1)
 
 #endif
 
+/* Cells under one tap, of any type. */
+CYPOOL_ROW(cypool_bytes, uint8_t, CYPOOL_MAX_WHOLE, 1)
+CYPOOL_APART void cypool_copy(void *out, const void *src, ptrdiff_t bytes) {
+    const ptrdiff_t tap = 0;
+    cypool_bytes_row((uint8_t *)out, (const uint8_t *)src, &tap, 1, bytes);
+}
+
 /* out[r, j] = the merged src[r, taps[t] + j] for all t; with CYPOOL_MORE, out[r, j] itself comes first; with CYPOOL_FAR,
    the cells are in no cache, and are fetched in the order of memory: processors do so by themselves for a few rows only
    (64 of 256 floats each: 15 GB/s without it, 40 with it, into the second level; 18 into the first). */
@@ -413,6 +429,9 @@ CYPOOL_BETTER_PLAIN(double1)
 #define CYPOOL_AHEAD 32
 #define CYPOOL_COMBINE(NAME, T, MERGE, SHARED)                                                                        \
     CYPOOL_ROW(NAME, T, MERGE, SHARED)                                                                                \
+    CYPOOL_APART void NAME##_any(T *to, const T *from, const ptrdiff_t *taps, ptrdiff_t n_taps, ptrdiff_t length) {   \
+        NAME##_row(to, from, taps, n_taps, length);                                                                   \
+    }                                                                                                                 \
     static void NAME(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t src_step, const ptrdiff_t *taps,       \
                      const ptrdiff_t *codes, ptrdiff_t n_taps, ptrdiff_t rows, ptrdiff_t length, ptrdiff_t out_gap,   \
                      ptrdiff_t src_gap, int how, void *op) {                                                          \
@@ -435,7 +454,7 @@ CYPOOL_BETTER_PLAIN(double1)
             } else if (n_taps == 1 && length > 256)                                                                   \
                 memcpy(to, from + taps[0], length * sizeof(T));                                                       \
             else if (n_taps == 1)                                                                                     \
-                NAME##_row(to, from, taps, 1, length);                                                                \
+                cypool_copy(to, from + taps[0], length * sizeof(T));                                                  \
             else if (n_taps == 2)                                                                                     \
                 NAME##_row(to, from, taps, 2, length);                                                                \
             else if (n_taps == 3)                                                                                     \
@@ -443,7 +462,7 @@ CYPOOL_BETTER_PLAIN(double1)
             else if (n_taps == 4)                                                                                     \
                 NAME##_row(to, from, taps, 4, length);                                                                \
             else if (n_taps <= 8 || (how != CYPOOL_FAR && length * sizeof(T) <= (n_taps <= 16 ? 1024 : 256)))         \
-                NAME##_row(to, from, taps, n_taps, length);                                                           \
+                NAME##_any(to, from, taps, n_taps, length);                                                           \
             else {                                                                                                    \
                 /* Not more rows at a time than a cache of few ways holds: theirs may be a power of two apart. */     \
                 ptrdiff_t tap, at = 0;                                                                                \
@@ -451,7 +470,7 @@ CYPOOL_BETTER_PLAIN(double1)
                 if (how == CYPOOL_FAR)                                                                                \
                     for (tap = t + CYPOOL_AHEAD - 8; tap < t + CYPOOL_AHEAD;)                                         \
                         cypool_fetch((const char *)from, taps, n_taps, sizeof(T), length * sizeof(T), &tap, &at);     \
-                NAME##_row(to, from, taps, t, length);                                                                \
+                NAME##_any(to, from, taps, t, length);                                                                \
                 for (; t < n_taps; t += 8) {                                                                          \
                     tap = t + CYPOOL_AHEAD, at = 0;                                                                   \
                     for (j = 0; j + CYPOOL_LANES(T) <= length; j += CYPOOL_LANES(T)) {                                \

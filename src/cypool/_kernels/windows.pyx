@@ -23,13 +23,12 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from cypool._kernels.job cimport bytes_of
+from cypool._kernels.cells cimport bytes_of, to_cell, to_lane
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport cypool_exp, cypool_log, power, root, roots
-from cypool._kernels.rows cimport lane, store, store_f
 from cypool._kernels.walk cimport ceil, floor
 from cypool._types cimport F8, N_TYPES
-from cypool._types cimport brain_t, half_t, stored_t
+from cypool._types cimport brain_t, half_t, kept_t, stored_t
 
 cdef extern from "exponents.h" nogil:
     double cypool_of_bits(uint64_t bits)
@@ -73,6 +72,8 @@ cdef struct Head:
     Py_ssize_t box, units
     Py_ssize_t run, n_axes, n_outer, n_summed
 
+ctypedef void (*store_f)(void* out, Py_ssize_t step, Py_ssize_t lane_step, const double* src, Py_ssize_t length,
+                         Py_ssize_t lanes) noexcept nogil
 ctypedef void (*load_f)(double* out, const void* src, Py_ssize_t length, Py_ssize_t step, Py_ssize_t lanes,
                         Py_ssize_t lane_step) noexcept nogil
 ctypedef void (*peak_f)(double* m, const double* x, Py_ssize_t n) noexcept nogil
@@ -569,7 +570,7 @@ cdef void _store_windows(const Job* job, const Tile* tile, Array array, const do
     for p in range(tile.planes):
         put(_at(job, array, tile.offsets[<int>array][p] + offset,
                 (tile.windows - 1) * step + (tile.lanes - 1) * lane_step),
-            step, lane_step, row + p * tile.width * tile.lanes, tile.windows, tile.lanes, NULL, 0)
+            step, lane_step, row + p * tile.width * tile.lanes, tile.windows, tile.lanes)
 
 
 cdef void _draw(const Job* job, Tile* tile) noexcept nogil:
@@ -605,7 +606,7 @@ cdef void _draw(const Job* job, Tile* tile) noexcept nogil:
     for j in range(tile.n):
         tile.y[j] = tile.y[j] if tile.y[j] >= 0 else tile.m[j]
     _store_windows(job, tile, OUT, tile.out, job.store)
-    _store_windows(job, tile, Y, tile.y, <store_f><void*>store[int64_t, double])
+    _store_windows(job, tile, Y, tile.y, <store_f><void*>store_cells[int64_t])
 
 
 # --- gradients --------------------------------------------------------------------------------------------------
@@ -699,7 +700,7 @@ cdef void _store_box(const Job* job, Tile* tile) noexcept nogil:
                         (length - 1) * head.phases * step + (tile.lanes - 1) * lane_step),
                     head.phases * step, lane_step,
                     tile.box + p * tile.plane_pitch + at + phase * per_phase * tile.lanes,
-                    length, tile.lanes, NULL, 0)
+                    length, tile.lanes)
         a = head.n_axes - 1
         while a >= 0:
             if a != run:
@@ -722,21 +723,36 @@ cdef void load_cells(double* restrict out, const stored_t* src, Py_ssize_t lengt
         length, lanes, step = length * lanes, 1, 1
     if lanes == 1 and step == 1:
         for i in range(length):
-            out[i] = lane(out, src[i])
+            out[i] = to_lane(out, src[i])
     elif lanes == 1 and step == 2:
         for i in range(length):
-            out[i] = lane(out, src[2 * i])
+            out[i] = to_lane(out, src[2 * i])
     elif lanes == 1:
         for i in range(length):
-            out[i] = lane(out, src[i * step])
+            out[i] = to_lane(out, src[i * step])
     elif lane_step == 1:
         for i in range(length):
             for j in range(lanes):
-                out[i * lanes + j] = lane(out, src[i * step + j])
+                out[i * lanes + j] = to_lane(out, src[i * step + j])
     else:
         for i in range(length):
             for j in range(lanes):
-                out[i * lanes + j] = lane(out, src[i * step + j * lane_step])
+                out[i * lanes + j] = to_lane(out, src[i * step + j * lane_step])
+
+
+cdef void store_cells(kept_t* restrict out, Py_ssize_t step, Py_ssize_t lane_step, const double* src,
+                      Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
+    """out[i * step + j * lane_step] = src[i, j]."""
+    cdef Py_ssize_t i, j
+    if lane_step == 1 and step == lanes:
+        length, lanes, step = length * lanes, 1, 1
+    if lanes == 1 and step == 1:
+        for i in range(length):
+            out[i] = to_cell(out, src[i])
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * step + j * lane_step] = to_cell(out, src[i * lanes + j])
 
 
 cdef void add(double* restrict s, const double* x, Py_ssize_t n) noexcept nogil:
@@ -1156,9 +1172,9 @@ cdef void _read(Job* job, const Py_ssize_t* table, double p):
         <load_f><void*>load_cells[double], NULL, <load_f><void*>load_cells[half_t], <load_f><void*>load_cells[brain_t],
         NULL]
     cdef store_f[N_TYPES] stores = [
-        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, <store_f><void*>store[float, double],
-        <store_f><void*>store[double, double], NULL, <store_f><void*>store[half_t, double],
-        <store_f><void*>store[brain_t, double], NULL]
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, <store_f><void*>store_cells[float],
+        <store_f><void*>store_cells[double], NULL, <store_f><void*>store_cells[half_t],
+        <store_f><void*>store_cells[brain_t], NULL]
     job.head = (<const Head*>table)[0]
     job.p = p
     job.axes = <const Axis*>(table + sizeof(Head) // sizeof(Py_ssize_t))
