@@ -1,11 +1,16 @@
 """The one table of what is pooled in the tests: windows, dtypes, memory layouts, data."""
 
+import os
 import zlib
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from cypool import dispatch
+
 THREADS = (1, 2, 3, 4)
+LEVELS = (os.environ["CYPOOL_LEVEL"],) if os.environ.get("CYPOOL_LEVEL") else dispatch.available()
+"""The instruction-set levels to test: all that this CPU has, or the one that is asked for."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,7 @@ CASES = (
     Case((2, 33, 7, 7), (3, 3), (2, 2), (1, 1)),
     Case((70, 5, 8), (3, 2), (1, 1), "same", ceil_mode=True),
     Case((35, 3, 6, 5), (2, 2), (2, 3), ((1, 0), (0, 2)), (1, 2), ceil_mode=True),
-    Case((3, 2, 65, 2, 3, 4), (2, 2, 3), 1, 1),
+    Case((2, 1, 33, 2, 3, 4), (2, 2, 3), 1, 1),
     # two axes
     Case((1, 1), 1),
     Case((1, 9), 1, 2),

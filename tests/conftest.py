@@ -2,6 +2,7 @@
 
 import hypothesis
 import pytest
+from cases import LEVELS
 
 from cypool import calls, dispatch, gradients, window_calls
 
@@ -9,9 +10,9 @@ hypothesis.settings.register_profile("same every time", derandomize=True, deadli
 hypothesis.settings.load_profile("same every time")
 
 
-@pytest.fixture(params=dispatch.available())
+@pytest.fixture(params=LEVELS)
 def level(request, monkeypatch):
-    """Run the public functions on each instruction-set level that this CPU has; the name of the level."""
+    """Run the public functions on each instruction-set level to test; the name of the level."""
     monkeypatch.setattr(dispatch, "kernels", dispatch.load(request.param))
     return request.param
 

@@ -5,7 +5,7 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from cases import CASES, FEW, LAYOUTS, ORDERED, THREADS, WH, Case, dtype_of, finite, ordered, seed
+from cases import CASES, FEW, LAYOUTS, LEVELS, ORDERED, THREADS, WH, Case, dtype_of, finite, ordered, seed
 from compare import assert_same, assert_same_numbers, assert_within
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ from test_gaps import masks
 from test_pool import LARGE, channels_last, pools, running
 
 import cypool
-from cypool import dispatch, reference
+from cypool import reference
 
 pytestmark = pytest.mark.usefixtures("eager_threads")
 by_id = partial(pytest.mark.parametrize, ids=lambda c: c.id)
@@ -223,7 +223,7 @@ def test_levels_and_threads_agree_to_the_last_bit(case, dtype):
     )
     for call in calls:
         want = call(1)
-        for level, n in itertools.product(dispatch.available(), THREADS):
+        for level, n in itertools.product(LEVELS, THREADS):
             with running(level):
                 assert_same(call(n), want)
 
@@ -889,7 +889,7 @@ def test_torch_autograd(shape, kernel, stride, padding, dtype, layout, level):
     case=pools(),
     dtype=st.sampled_from(FLOATS),
     layout=st.sampled_from(sorted(LAYOUTS)),
-    level=st.sampled_from(dispatch.available()),
+    level=st.sampled_from(LEVELS),
     none=st.booleans(),
 )
 @example(

@@ -4,14 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from cases import CASES, FEW, LAYOUTS, finite, seed
+from cases import CASES, FEW, LAYOUTS, LEVELS, finite, seed
 from compare import assert_same, assert_within
 from test_arguments import refuses
 from test_norms import EPS, LARGE, by_id
 from test_pool import running
 
 import cypool
-from cypool import dispatch, reference
+from cypool import reference
 
 pytestmark = pytest.mark.usefixtures("eager_threads")
 
@@ -87,7 +87,7 @@ def test_levels_and_threads_agree_to_the_last_bit(case):
     first = results(1)
     # Indices name cells of their windows, and those are the values.
     assert_same(cypool.max_pool_take(x, first[1], **case.window), first[0])
-    for level, n in itertools.product(dispatch.available(), (1, 2, 4)):
+    for level, n in itertools.product(LEVELS, (1, 2, 4)):
         with running(level):
             for got, want in zip(results(n), first, strict=True):
                 assert_same(got, want)

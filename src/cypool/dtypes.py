@@ -79,12 +79,12 @@ def sum_types(dtype: np.dtype, wanted: Any, average: bool, cells: int) -> tuple[
             f"x has dtype {dtype}, and times have no sum: pool x.view('int64'), where NaT is the least integer"
         )
     if wanted is not None:
-        result = np.dtype(wanted)
+        result = np.dtype(wanted).newbyteorder("=")
         try:
             to = kind_of(result)
         except TypeError:
             to = ""
-        if to not in ("i", "u", "f", "c") or not result.isnative:
+        if to not in ("i", "u", "f", "c"):
             raise TypeError(f"dtype must be an integer, float or complex type, got {result}")
         if "iufc".index(to) < "..fc".find(kind):
             raise TypeError(

@@ -192,8 +192,8 @@ def avg_pool(
     divisor_override : int, optional
         Divide each sum by this number instead.
     dtype : dtype, optional
-        The dtype of the result. If not given: that of `x` for floats and complex numbers, float64 for integers. An
-        integer dtype gives the exact mean of integers, rounded half to even.
+        The dtype of the result, in the machine's byte order. If not given: that of `x` for floats and complex numbers,
+        float64 for integers. An integer dtype gives the exact mean of integers, rounded half to even.
     nan_policy, where, min_count, fill_value
         As for `max_pool`. Cells that are left out do not count either: the mean is over those that are there, and over
         the padding where that counts. A mean of nothing is `fill_value`, whatever `min_count` says.
@@ -262,8 +262,9 @@ def sum_pool(
     nan_policy, where, min_count, fill_value
         As for `max_pool`; with a `min_count` of 0 the sum of nothing is 0.
     dtype : dtype, optional
-        The dtype of the result. If not given: that of `x` for floats and complex numbers; int64 for bool and signed,
-        uint64 for unsigned integers. As in `numpy.sum`, integer sums wrap around where the dtype is too narrow for them.
+        The dtype of the result, in the machine's byte order. If not given: that of `x` for floats and complex numbers;
+        int64 for bool and signed, uint64 for unsigned integers. As in `numpy.sum`, integer sums wrap around where the
+        dtype is too narrow for them.
 
     Returns
     -------

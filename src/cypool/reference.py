@@ -996,7 +996,7 @@ def _result_dtype(x, asked, for_integers):
         raise TypeError(f"dates and times have no sum, got {x}; pool x.view(np.int64)")
     if asked is None:
         return for_integers if _is_integer(x) else x
-    asked = np.dtype(asked)
+    asked = np.dtype(asked).newbyteorder("=")
     if (_is_integer(asked) and not _is_integer(x)) or (asked.kind != "c" and x.kind == "c"):
         raise TypeError(f"dtype={asked} cannot hold sums of {x}")
     return asked
