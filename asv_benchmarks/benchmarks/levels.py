@@ -15,9 +15,9 @@ class Levels:
     sample_time = 0.02
 
     def setup(self, workload: str, level: str) -> None:
+        self.before = dispatch.kernels  # first: what is skipped is torn down too
         if level not in dispatch.available():
             raise NotImplementedError(f"this CPU cannot run {level}")
-        self.before = dispatch.kernels
         dispatch.kernels = dispatch.load(level)
         w = BY_NAME[workload]
         cypool.set_num_threads(1)
