@@ -55,6 +55,7 @@ cdef inline kept_t to_cell(kept_t* kind, work_t lane) noexcept nogil:
 
 
 cdef inline Py_ssize_t bytes_of(Py_ssize_t type) noexcept nogil:
+    """The size of a cell of this `Type`."""
     cdef Py_ssize_t[N_TYPES] sizes = [1, 2, 4, 8, 1, 2, 4, 8, 4, 8, 16, 2, 2, 8]
     return sizes[type]
 

@@ -415,10 +415,10 @@ CYPOOL_BETTER_PLAIN(double1)
 #endif
 
 /* Cells under one tap, of any type. */
-CYPOOL_ROW(cypool_bytes, uint8_t, CYPOOL_MAX_WHOLE, 1)
+CYPOOL_ROW(cypool_copied, uint8_t, CYPOOL_MAX_WHOLE, 1)
 CYPOOL_APART void cypool_copy(void *out, const void *src, ptrdiff_t bytes) {
     const ptrdiff_t tap = 0;
-    cypool_bytes_row((uint8_t *)out, (const uint8_t *)src, &tap, 1, bytes);
+    cypool_copied_row((uint8_t *)out, (const uint8_t *)src, &tap, 1, bytes);
 }
 
 /* out[r, j] = the merged src[r, taps[t] + j] for all t; with CYPOOL_MORE, out[r, j] itself comes first; with CYPOOL_FAR,
