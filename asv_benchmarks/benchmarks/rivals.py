@@ -330,8 +330,13 @@ def jax(w: Workload, x: np.ndarray, threads: int, *, last: bool = False) -> Any:
     source = jnp.asarray(np.ascontiguousarray(x.transpose(moved)))
     if w.grad:
         g = jnp.asarray(np.ascontiguousarray(gradient_in(w).transpose(moved)))
-        function = j.jit(lambda v, g: j.vjp(pool, v)[1](g)[0])
-        return lambda: function(source, g).block_until_ready(), lambda y: np.asarray(y).transpose(back)
+
+        def both(v: Any, g: Any) -> Any:
+            y, gradient = j.vjp(pool, v)
+            return y, gradient(g)[0]  # the result too, or what the gradient does not depend on is never made
+
+        step = j.jit(both)
+        return lambda: j.block_until_ready(step(source, g)), lambda y: np.asarray(y[1]).transpose(back)
     function = j.jit(pool)
     return lambda: function(source).block_until_ready(), lambda y: np.asarray(y).transpose(back)
 
