@@ -261,6 +261,13 @@ def test_a_negative_cell_has_no_power_mean():
         assert np.isfinite(dp)
 
 
+def test_a_power_mean_of_exponent_1_is_an_average():
+    for dtype in ("float32", "float64"):
+        x = np.array([0, 2, 0, 0, 5, 1], dtype)
+        g, _ = cypool.power_mean_pool_grad(np.ones(2, dtype), x, cypool.power_mean_pool(x, 1, 3), 1, 3)
+        assert_same(g, np.full(6, 1 / 3, dtype))
+
+
 def test_no_norm_no_gradient():
     x = np.array([0.0, -0.0, 2, -2, 0, 1])
     for p in EXPONENTS:
@@ -270,6 +277,35 @@ def test_no_norm_no_gradient():
         assert g[2] == -g[3] > 0
         assert g[4] == 0
         np.testing.assert_allclose(g[5], 1)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [(2, 2, 1), (3, 2, 1), (3, 1, 1), (2, 3, 1), (2, 2, 2), (4, 3, 1)]
+)
+def test_gradients_where_cells_are_not_finite(dtype, kernel, stride, dilation):
+    """Windows that have such a cell hand on NaN; where no window is, it stays 0."""
+    rng = np.random.default_rng(seed("not finite"))
+    for shape, axes in ((3, 5, 9), 2), ((2, 6, 10, 3), 2), ((300,), 1), ((7, 70), 2):
+        axis = tuple(range(len(shape)))[-axes - (shape[-1] == 3) :][:axes]
+        window = kernel, stride, 0, dilation
+        x = (rng.standard_normal(shape) * 2.0 ** rng.integers(-4, 3, shape)).astype(dtype)
+        x[rng.random(shape) < 0.1] = 0
+        x[..., -1] = np.where(rng.random(shape[:-1]) < 0.5, np.inf, x[..., -1])
+        x[..., -3] = np.where(rng.random(shape[:-1]) < 0.2, np.nan, x[..., -3])
+        for p, pool in itertools.product((1.5, 2, 3, 4), ("lp_pool", "power_mean_pool")):
+            cells = x if pool == "lp_pool" else np.abs(x)
+            with np.errstate(all="ignore"):
+                y = getattr(reference, pool)(cells, p, *window, axis=axis)
+                g = rng.standard_normal(y.shape).astype(dtype)
+                got, expected = (
+                    getattr(module, f"{pool}_grad")(g, cells, y, p, *window, axis=axis)
+                    for module in (cypool, reference)
+                )
+            got, expected = (a[0] if isinstance(a, tuple) else a for a in (got, expected))
+            assert np.array_equal(np.isnan(got), np.isnan(expected)), (p, pool)
+            assert not np.signbit(got[(cells == 0) & (got == 0)]).any()
+            np.testing.assert_allclose(got, expected, 8 * EPS[dtype], 8 * EPS[dtype])
 
 
 def test_weights_do_not_suffer_from_a_rounded_result():

@@ -13,7 +13,7 @@ import numpy as np
 from cypool import arrays, calls, dispatch, dtypes, threads
 from cypool.geometry import pooled_shape, windows
 from cypool.plan import TYPES
-from cypool.window_plan import ARRAYS, OUT, WEIGHTS, Request, X, plan
+from cypool.window_plan import ARRAYS, FACTORED, OUT, WEIGHTS, G, Request, X, plan
 
 _NOTHING = np.zeros(1, np.uint8)
 
@@ -211,6 +211,10 @@ def _prepare(
             types.append(TYPES.index(dtypes.name_of(kind)))
         peak, sums = formula.again if back else formula.passes
         wide = layouts[X][1] == np.float64
-        request = Request(formula.op, back, peak and (wide or not formula.narrow), sums, formula.counted, types)
+        op = formula.op
+        gaps = any(w.dilation > 1 or w.stride > w.kernel for w in found)
+        if back and formula.narrow and formula.p > 1 and not (wide or layouts[G][1] == np.float64 or gaps):
+            op = FACTORED[op]
+        request = Request(op, back, peak and (wide or not formula.narrow), sums, formula.counted, types)
         table, work, *_ = plan(found, shape, strides, starts, request)
     return calls.Call(table, 0.0, None, result, dtype, None, work < calls.SERIAL, order, empty)

@@ -19,9 +19,11 @@ ARRAYS = X, WEIGHTS, OUT, G, Y = range(5)
 
 OPS = (
     "lp_small", "lp_any", "lp_max", "mean_small", "mean_any", "mean_slope", "logsumexp", "soft", "weighted", "weights",
-    "expected", "stochastic",
+    "expected", "stochastic", "lp_factored", "mean_factored",
 )  # fmt: skip
 """What a kernel does with a window; the order of `OpName` in windows.pyx."""
+FACTORED = {"lp_small": "lp_factored", "mean_small": "mean_factored"}
+"""Ops whose gradient is what the windows over a cell hand on, summed up, times what is of the cell alone."""
 
 ROW = 256
 """Lanes of a row: a dozen rows of doubles stay in the first-level cache."""

@@ -45,6 +45,7 @@ cdef enum:
 # In the order of `window_plan.OPS`.
 cdef enum OpName:
     LP_SMALL, LP_ANY, LP_MAX, MEAN_SMALL, MEAN_ANY, MEAN_SLOPE, LOGSUMEXP, SOFT, WEIGHTED, WEIGHTS, EXPECTED, STOCHASTIC
+    LP_FACTORED, MEAN_FACTORED
 
 # x and its weights; the result; then by windows: the gradient or the random numbers, and the pool or the indices.
 cdef enum Array:
@@ -84,6 +85,7 @@ ctypedef void (*finish_f)(double* out, const double* m, const double* d, const d
 ctypedef void (*part_f)(double* out, const double* g, const double* x, const double* w, const double* y,
                         const double* m, const double* d, const double* s, const double* t, const double* count,
                         Py_ssize_t n, double p) noexcept nogil
+ctypedef void (*factor_f)(double* row, const double* sums, Py_ssize_t n, double p) noexcept nogil
 
 # What an op does with rows: its formulas, the cell that changes nothing, and how its peaks become divisors.
 cdef struct Op:
@@ -91,6 +93,7 @@ cdef struct Op:
     sum_f sum
     finish_f finish
     part_f part
+    factor_f factor             # if parts are of windows alone: multiplies their sums with what is of the cells
     double nothing
     bint scaled                 # divisors are powers of two
 
@@ -646,11 +649,16 @@ cdef void _spread_row(const Job* job, Tile* tile) noexcept nogil:
     _load_windows(job, tile, G, tile.g)
     if job.arrays[<int>Y].data != NULL:
         _load_windows(job, tile, Y, tile.y)
-    _weigh(job, tile)
+    if job.head.peak or job.head.sums or job.head.counted:
+        _weigh(job, tile)
+    if job.op.factor != NULL:
+        job.op.part(tile.out, tile.g, NULL, NULL, tile.y, NULL, NULL, NULL, NULL, tile.count, tile.n, job.p)
     more = _first_tap(job, tile, tile.low, tile.high)
     while more:
         _reach(job, tile, tile.low[job.head.run], tile.high[job.head.run])
-        if tile.begin < tile.stop:
+        if tile.begin < tile.stop and job.op.factor != NULL:
+            _add_to_box(job, tile)
+        elif tile.begin < tile.stop:
             x = _gather(job, tile, X, tile.x, job.op.nothing)
             if job.arrays[<int>W].data != NULL:
                 w = _gather(job, tile, W, tile.w, 0)
@@ -676,31 +684,35 @@ cdef void _add_to_box(const Job* job, Tile* tile) noexcept nogil:
 
 
 cdef void _store_box(const Job* job, Tile* tile) noexcept nogil:
+    """Store the sums of a box, as many cells of a row at a time as scratch holds."""
     cdef const Head* head = &job.head
     cdef Py_ssize_t run = head.run
-    cdef Py_ssize_t size = tile.high[run] - tile.low[run]
-    cdef Py_ssize_t per_phase = ceil(size, head.phases)
     cdef Py_ssize_t step = job.axes[run].strides[<int>OUT]
     cdef Py_ssize_t lane_step = head.lane_strides[<int>OUT]
     cdef Py_ssize_t cell[MAX_AXES]
-    cdef Py_ssize_t a, p, phase, at, to, length
+    cdef Py_ssize_t a, p, at, to, length
+    cdef const double* sums
     for a in range(head.n_axes):
         cell[a] = tile.low[a]
     while True:
-        at = to = 0
+        at = 0
         for a in range(head.n_axes):
-            to += cell[a] * job.axes[a].strides[<int>OUT]
             if a != run:
                 at += (cell[a] - tile.low[a]) * tile.pitch[a]
-        for p in range(tile.planes):
-            for phase in range(min(head.phases, size)):
-                length = (size - phase + head.phases - 1) // head.phases
+        while cell[run] < tile.high[run]:
+            length = min(ROW // tile.lanes, tile.high[run] - cell[run])
+            to = 0
+            for a in range(head.n_axes):
+                to += cell[a] * job.axes[a].strides[<int>OUT]
+            for p in range(tile.planes):
+                sums = _side_by_side(job, tile, tile.box + p * tile.plane_pitch + at, cell[run] - tile.low[run], length)
+                if job.op.factor != NULL:
+                    sums = _multiplied(job, tile, sums, cell, length, p)
                 job.store(
-                    _at(job, OUT, tile.offsets[<int>OUT][p] + to + phase * step,
-                        (length - 1) * head.phases * step + (tile.lanes - 1) * lane_step),
-                    head.phases * step, lane_step,
-                    tile.box + p * tile.plane_pitch + at + phase * per_phase * tile.lanes,
-                    length, tile.lanes)
+                    _at(job, OUT, tile.offsets[<int>OUT][p] + to, (length - 1) * step + (tile.lanes - 1) * lane_step),
+                    step, lane_step, sums, length, tile.lanes)
+            cell[run] += length
+        cell[run] = tile.low[run]
         a = head.n_axes - 1
         while a >= 0:
             if a != run:
@@ -711,6 +723,54 @@ cdef void _store_box(const Job* job, Tile* tile) noexcept nogil:
             a -= 1
         if a < 0:
             return
+
+
+cdef const double* _side_by_side(const Job* job, Tile* tile, const double* row, Py_ssize_t first,
+                                 Py_ssize_t length) noexcept nogil:
+    """Return the sums of the cells from `first` on of a row of the box, whose phases stand one after the other."""
+    cdef Py_ssize_t run = job.head.run
+    cdef Py_ssize_t phases = job.head.phases
+    cdef Py_ssize_t per_phase = ceil(tile.high[run] - tile.low[run], phases) * tile.lanes
+    cdef Py_ssize_t i
+    if phases == 1:
+        return row + first * tile.lanes
+    if phases == 2 and tile.lanes == 1 and first % 2 == 0:
+        interleave(tile.out, row + first // 2, row + per_phase + first // 2, length // 2)
+        if length % 2:
+            tile.out[length - 1] = row[(first + length) // 2]
+        return tile.out
+    for i in range(first, first + length):
+        memcpy(tile.out + (i - first) * tile.lanes, row + i % phases * per_phase + i // phases * tile.lanes,
+               tile.lanes * sizeof(double))
+    return tile.out
+
+
+cdef const double* _multiplied(const Job* job, Tile* tile, const double* sums, const Py_ssize_t* cell,
+                               Py_ssize_t length, Py_ssize_t plane) noexcept nogil:
+    """Return the sums of cells from `cell` on times what is of the cells; those that no window has stay 0."""
+    cdef const Axis* axis
+    cdef Py_ssize_t lane_step = job.head.lane_strides[<int>X]
+    cdef Py_ssize_t at = tile.offsets[<int>X][plane]
+    cdef Py_ssize_t touched = length
+    cdef Py_ssize_t a, stop
+    for a in range(job.head.n_axes):
+        axis = &job.axes[a]
+        at += cell[a] * axis.strides[<int>X]
+        # Where the last window ends; no cell before that is between windows.
+        stop = (axis.count - 1) * axis.stride - axis.low + axis.kernel
+        if a == job.head.run:
+            touched = min(touched, stop - cell[a])
+        elif cell[a] >= stop:
+            return sums
+    if touched <= 0:
+        return sums
+    axis = &job.axes[job.head.run]
+    job.loads[<int>X](tile.x, _at(job, X, at, (touched - 1) * axis.strides[<int>X] + (tile.lanes - 1) * lane_step),
+                      touched, axis.strides[<int>X], tile.lanes, lane_step)
+    job.op.factor(tile.x, sums, touched * tile.lanes, job.p)
+    for a in range(touched * tile.lanes, length * tile.lanes):
+        tile.x[a] = sums[a]
+    return tile.x
 
 
 # --- rows -------------------------------------------------------------------------------------------------------
@@ -759,6 +819,13 @@ cdef void add(double* restrict s, const double* x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
         s[j] += x[j]
+
+
+cdef void interleave(double* restrict out, const double* a, const double* b, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[2 * i] = a[i]
+        out[2 * i + 1] = b[i]
 
 
 cdef void settle(double* restrict settled, double* restrict lost, double* restrict s, Py_ssize_t n) noexcept nogil:
@@ -951,11 +1018,14 @@ cdef inline double ratio(double x, double y) noexcept nogil:
     return fabs(x) / (y if y != 0 else INFINITY)
 
 
-cdef inline double handed(double x, double y, double p) noexcept nogil:
-    """sign(x) * (|x| / y) ** (p - 1) for p = 1, 3 and 4."""
-    cdef double r = ratio(x, y)
-    r = (1 if r == r else r) if p == 1 else r * r if p == 3 else r * r * r
-    return r if x > 0 else -r if x < 0 else 0 if x == 0 else NAN
+cdef inline double lower(double r, double p) noexcept nogil:
+    """r ** (p - 1) for p = 1, 3 and 4; a NaN stays one."""
+    return (1 if r == r else r) if p == 1 else r * r if p == 3 else r * r * r
+
+
+cdef inline double signed(double r, double x) noexcept nogil:
+    """r with the sign of x; 0 where x is, NaN where r is."""
+    return r if x > 0 else -r if x < 0 else 0 * r
 
 
 cdef void part_small(double* restrict out, const double* g, const double* x, const double* w, const double* y,
@@ -968,17 +1038,44 @@ cdef void part_small(double* restrict out, const double* g, const double* x, con
             out[j] = g[j] * (x[j] / (y[j] if y[j] != 0 else INFINITY))
     else:
         for j in range(n):
-            out[j] = g[j] * handed(x[j], y[j], p)
+            out[j] = g[j] * signed(lower(ratio(x[j], y[j]), p), x[j])
+
+
+cdef void part_factored(double* restrict out, const double* g, const double* x, const double* w, const double* y,
+                        const double* m, const double* d, const double* s, const double* t, const double* count,
+                        Py_ssize_t n, double p) noexcept nogil:
+    """g / y ** (p - 1) for p = 2, 3 and 4; 0 where y is."""
+    cdef Py_ssize_t j
+    cdef double r
+    if p == 2:
+        for j in range(n):
+            out[j] = g[j] / (y[j] if y[j] != 0 else INFINITY)
+    else:
+        for j in range(n):
+            r = y[j] if y[j] != 0 else INFINITY
+            out[j] = g[j] / (r * (r if p == 3 else r * r))
+
+
+cdef void factor(double* restrict row, const double* sums, Py_ssize_t n, double p) noexcept nogil:
+    """row = sums * sign(row) * |row| ** (p - 1) for p = 2, 3 and 4; 0 is never negative."""
+    cdef Py_ssize_t j
+    if p == 2:
+        for j in range(n):
+            row[j] = sums[j] * row[j] + 0.0
+    elif p == 3:
+        for j in range(n):
+            row[j] = sums[j] * (row[j] * fabs(row[j])) + 0.0
+    else:
+        for j in range(n):
+            row[j] = sums[j] * (row[j] * row[j] * row[j]) + 0.0
 
 
 cdef void part_any(double* restrict out, const double* g, const double* x, const double* w, const double* y,
                    const double* m, const double* d, const double* s, const double* t, const double* count,
                    Py_ssize_t n, double p) noexcept nogil:
     cdef Py_ssize_t j
-    cdef double r
     for j in range(n):
-        r = power(ratio(x[j], y[j]), p - 1)
-        out[j] = g[j] * (r if x[j] > 0 else -r if x[j] < 0 else 0 if x[j] == 0 else NAN)
+        out[j] = g[j] * signed(power(ratio(x[j], y[j]), p - 1), x[j])
 
 
 cdef void part_ties(double* restrict out, const double* g, const double* x, const double* w, const double* y,
@@ -1002,7 +1099,7 @@ cdef void part_small_mean(double* restrict out, const double* g, const double* x
             out[j] = g[j] / count[j] * (size_of(x[j]) / (y[j] if y[j] != 0 else INFINITY))
     else:
         for j in range(n):
-            out[j] = g[j] / count[j] * (0 if y[j] == 0 else handed(size_of(x[j]), y[j], p))
+            out[j] = g[j] / count[j] * (0 if y[j] == 0 else lower(ratio(size_of(x[j]), y[j]), p))
 
 
 cdef void part_any_mean(double* restrict out, const double* g, const double* x, const double* w, const double* y,
@@ -1013,6 +1110,24 @@ cdef void part_any_mean(double* restrict out, const double* g, const double* x, 
     for j in range(n):
         r = power(ratio(size_of(x[j]), y[j]), p - 1)
         out[j] = g[j] / count[j] * (0 if y[j] == 0 else r)
+
+
+cdef void part_factored_mean(double* restrict out, const double* g, const double* x, const double* w,
+                             const double* y, const double* m, const double* d, const double* s, const double* t,
+                             const double* count, Py_ssize_t n, double p) noexcept nogil:
+    """g / count / y ** (p - 1) for p = 2, 3 and 4; 0 where y is."""
+    cdef Py_ssize_t j
+    part_factored(out, g, x, w, y, m, d, s, t, count, n, p)
+    for j in range(n):
+        out[j] = out[j] / count[j]
+
+
+cdef void factor_positive(double* restrict row, const double* sums, Py_ssize_t n, double p) noexcept nogil:
+    """The same for cells that must not be negative."""
+    cdef Py_ssize_t j
+    for j in range(n):
+        row[j] = size_of(row[j])
+    factor(row, sums, n, p)
 
 
 # --- weights that grow with x: e = exp((x - peak) / temperature) --------------------------------------------------
@@ -1195,6 +1310,7 @@ cdef _hold(Job* job, tuple arrays):
 cdef void _choose_op(Op* op, OpName name) noexcept:
     op.nothing = 0
     op.scaled = False
+    op.factor = NULL
     if name == LP_SMALL:
         _formulas(op, peak_of_sizes, sum_small, finish_small, part_small)
         op.scaled = True
@@ -1221,6 +1337,12 @@ cdef void _choose_op(Op* op, OpName name) noexcept:
         _formulas(op, NULL, sum_weighted, NULL, part_weights)
     elif name == EXPECTED:
         _formulas(op, peak_of_positives, sum_expected, finish_expected, part_expected)
+    elif name == LP_FACTORED:
+        _formulas(op, NULL, NULL, NULL, part_factored)
+        op.factor = factor
+    elif name == MEAN_FACTORED:
+        _formulas(op, NULL, NULL, NULL, part_factored_mean)
+        op.factor = factor_positive
 
 
 cdef void _formulas(Op* op, peak_f peak, sum_f sum, finish_f finish, part_f part) noexcept:
