@@ -4,6 +4,7 @@ import os
 import zlib
 from dataclasses import asdict, dataclass
 
+import ml_dtypes  # NumPy knows its types by name from then on
 import numpy as np
 
 from cypool import dispatch
@@ -190,11 +191,7 @@ INTEGERS = WHOLE
 
 def dtype_of(name):
     """The NumPy dtype of an entry of DTYPES."""
-    if name == "bfloat16":
-        import ml_dtypes
-
-        name = ml_dtypes.bfloat16
-    return np.dtype(name)
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name)
 
 
 # ------------------------------------------------------------------------------------------------- data

@@ -489,11 +489,15 @@ def _tiling(
         picked = picked and staged != 2
         direct = request.lane_type == request.y_type and (lanes.strides[1] == 1 or lanes.size == 1)
         if request.indices:
-            # Codes of a byte go where they belong along with the values.
+            # Codes of a byte go where they belong along with the values, flat indices as well.
             steps = [a.strides for a in axes] + [k.strides for k in (lanes, *outer)]
             alike = all(of[1] == of[2] for of in steps)
             side = not across or across.strides[1] == lanes.size
-            direct = direct and picked and alike and side and not request.flat and TYPES[request.z_type] == "u1"
+            flat = request.flat and (not across or lanes.size == 1)
+            code = TYPES[request.z_type]
+            direct = (
+                direct and picked and alike and side and (code == "i8" if flat else code == "u1" and not request.flat)
+            )
         else:
             direct = direct and across is None and not request.divided and request.gaps is None
     # Straight to the output: along rows from scratch (fused) or from the input (bare), or whole blocks (boxed).

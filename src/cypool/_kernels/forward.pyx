@@ -314,8 +314,8 @@ cdef char* _merge(const Job* job, Tile* tile, Memory x, Memory y, Memory z,
     tile.codes = block + tile.gap
     if head.direct:
         if head.picked:
-            # Each a byte, and each where its value is.
-            tile.codes = z.data + head.starts[<int>Z] - head.starts[<int>Y]
+            # Each where its value is.
+            tile.codes = z.data + (head.starts[<int>Z] - head.starts[<int>Y]) * job.z_bytes
         _direct_rows(job, tile, x, y.data)
         return NULL
     if head.runs:
@@ -616,12 +616,17 @@ cdef void _pick_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssiz
     cdef Py_ssize_t offset = source
     cdef Py_ssize_t code = 0
     cdef Py_ssize_t mark = 0
+    cdef Py_ssize_t code_bytes = job.z_bytes if head.direct else job.lane_bytes
     cdef char* src
+    windows.base = tile.start * job.across.base if head.has_across else 0
+    windows.along = job.across.stride * job.across.base if head.has_across else 0
+    windows.below = job.rows[last].stride * job.rows[last].base
     for a in range(head.n_rows):
         tap[a] = low[a]
         base = _start(&job.rows[a], tile.first[a] + (w if a == last else index[a]))
         offset += (base + low[a] * job.rows[a].dilation) * strides[a]
         code += low[a] * job.rows[a].code
+        windows.base += base * job.rows[a].base
     base = offset
     windows.taps = taps
     windows.n = 0
@@ -645,8 +650,8 @@ cdef void _pick_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssiz
             first = base + tile.plane_x[p]
             src = address(x, first, first + offset - base + (rows - 1) * step + length - 1, job.x_bytes)
         first = tile.plane_to[p] + target
-        job.steps.picks(out + first * job.lane_bytes, tile.codes + first * (1 if head.direct else job.lane_bytes),
-                        out_step, head.direct, src, step, rows, tile.columns * tile.lanes, &windows)
+        job.steps.picks(out + first * job.lane_bytes, tile.codes + first * code_bytes, out_step,
+                        job.z_bytes if head.direct else 0, src, step, rows, tile.columns * tile.lanes, &windows)
 
 
 cdef inline bint _next_tap(const Job* job, const Py_ssize_t* strides, const Py_ssize_t* low, const Py_ssize_t* high,

@@ -3,7 +3,8 @@
    The taps of a window come in the order of their codes, so that the first of equal cells stays without a look at any
    code, and value and code stay in registers over all of them. Cells that are `stride` apart are put side by side by
    shuffles, as in across.h. Where windows reach into the padding, a vector takes of each tap only the lanes that have
-   it: no padding is laid out in scratch. Codes are written as wide as lanes, or as bytes. */
+   it: no padding is laid out in scratch. Codes are written as wide as lanes, as bytes, or, with where the window starts
+   added, as numbers of 64 bits. */
 
 #ifndef CYPOOL_PICKS_H
 #define CYPOOL_PICKS_H
@@ -25,6 +26,7 @@ typedef struct {
     ptrdiff_t first, stop;  /* the windows that have all of them */
     ptrdiff_t low, high;    /* the least and the greatest place that a vector of the first windows is read from */
     const void *begin, *end; /* the memory that there is */
+    ptrdiff_t base, along, below; /* what the first window's codes of 64 bits start from, the next one's, the next row's */
 } cypool_windows;
 
 typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, const void *src, ptrdiff_t src_step,
@@ -38,7 +40,7 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
 
 /* Window j. */
 #define CYPOOL_PICKS_ONE(NAME, T, C, BEATS)                                                                           \
-    CYPOOL_INLINE void NAME(T *out, void *codes, int bytes, const T *src, ptrdiff_t j,                                \
+    CYPOOL_INLINE void NAME(T *out, void *codes, int bytes, ptrdiff_t base, const T *src, ptrdiff_t j,                \
                             const cypool_windows *windows) {                                                          \
         const cypool_tap *tap = windows->taps, *end = tap + windows->n;                                               \
         ptrdiff_t code;                                                                                               \
@@ -57,13 +59,43 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
             }                                                                                                         \
         }                                                                                                             \
         out[j] = a;                                                                                                   \
-        if (bytes)                                                                                                    \
+        if (bytes == 8)                                                                                               \
+            ((int64_t *)codes)[j] = code + base + j * windows->along;                                                 \
+        else if (bytes)                                                                                               \
             ((uint8_t *)codes)[j] = (uint8_t)code;                                                                    \
         else                                                                                                          \
             ((C *)codes)[j] = (C)code;                                                                                \
     }
 
 #ifdef CYPOOL_SHUFFLES
+
+/* N codes and first, first + step, ... as numbers of 64 bits, M to a vector L; no code is negative. */
+#define CYPOOL_TO_LONGS(C, N, p, a, first, step) CYPOOL_JOIN(cypool_##C##_longs_, N)(p, a, first, step)
+#define CYPOOL_LONGS8(N, L)                                                                                           \
+    CYPOOL_INLINE void cypool_int64_t_longs_##N(int64_t *p, L a, int64_t first, int64_t step) {                       \
+        *(L *)p = a + CYPOOL_COUNTED(L, int64_t, N, 0) * step + first;                                                \
+    }
+#define CYPOOL_LONGS4(N, V, M, L)                                                                                     \
+    CYPOOL_INLINE void cypool_int32_t_longs_##N(int64_t *p, V a, int64_t first, int64_t step) {                       \
+        const V zero = {0};                                                                                           \
+        const L counted = CYPOOL_COUNTED(L, int64_t, M, 0) * step;                                                    \
+        *(L *)p = (L)CYPOOL_TURNS(N, 0, a, zero) + counted + first;                                                   \
+        *(L *)(p + M) = (L)CYPOOL_TURNS(N, 1, a, zero) + counted + (first + M * step);                                \
+    }
+#if CYPOOL_BYTES == 64
+CYPOOL_LONGS4(16, int32_t64, 8, int64_t64)
+CYPOOL_LONGS8(8, int64_t64)
+#endif
+#if CYPOOL_BYTES >= 32
+CYPOOL_LONGS4(8, int32_t32, 4, int64_t32)
+CYPOOL_LONGS8(4, int64_t32)
+#endif
+CYPOOL_LONGS4(4, int32_t16, 2, int64_t16)
+CYPOOL_LONGS8(2, int64_t16)
+#if CYPOOL_BYTES < 64
+CYPOOL_LONGS4(2, int32_t8, 1, int64_t8)
+CYPOOL_LONGS8(1, int64_t8)
+#endif
 
 /* The windows j .. j + N - 1; `edge`: not all of them have all taps. */
 #define CYPOOL_PICKS_VECTOR(NAME, T, C, V, K, N, BEATS)                                                               \
@@ -80,8 +112,8 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
             return CYPOOL_THIRDS(N, 0, a, b, c);                                                                      \
         return tap->shift == 1 ? CYPOOL_THIRDS(N, 1, a, b, c) : CYPOOL_THIRDS(N, 2, a, b, c);                         \
     }                                                                                                                 \
-    CYPOOL_INLINE void NAME(T *out, void *codes, int bytes, const T *src, ptrdiff_t j, ptrdiff_t stride,              \
-                            const cypool_windows *windows, int edge) {                                                \
+    CYPOOL_INLINE void NAME(T *out, void *codes, int bytes, ptrdiff_t base, const T *src, ptrdiff_t j,                \
+                            ptrdiff_t stride, const cypool_windows *windows, int edge) {                              \
         const cypool_tap *tap = windows->taps, *end = tap + windows->n;                                               \
         const K lane = CYPOOL_COUNTED(K, C, N, j);                                                                    \
         V a = {0}, b;                                                                                                 \
@@ -102,7 +134,9 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
             code = CYPOOL_SELECT(take, (K){0} + (C)tap->code, code);                                                  \
         }                                                                                                             \
         *(V *)(out + j) = a;                                                                                          \
-        if (bytes)                                                                                                    \
+        if (bytes == 8)                                                                                               \
+            CYPOOL_TO_LONGS(C, N, (int64_t *)codes + j, code, base + j * windows->along, windows->along);             \
+        else if (bytes)                                                                                               \
             CYPOOL_TO_BYTES(C, N, (uint8_t *)codes + j, code);                                                        \
         else                                                                                                          \
             *(K *)((C *)codes + j) = code;                                                                            \
@@ -115,13 +149,13 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
         for (j = 0; j < length; j += N) {                                                                             \
             j = j > length - N ? length - N : j;                                                                      \
             if (j >= windows->first && j + N <= windows->stop)                                                        \
-                NAME(out, codes, bytes, src, j, stride, windows, 0);                                                  \
+                NAME(out, codes, bytes, base, src, j, stride, windows, 0);                                            \
             else if ((const void *)(src + stride * j + windows->low) >= windows->begin &&                             \
                      (const void *)(src + stride * (j + N) + windows->high) <= windows->end)                          \
-                NAME(out, codes, bytes, src, j, stride, windows, 1);                                                  \
+                NAME(out, codes, bytes, base, src, j, stride, windows, 1);                                            \
             else                                                                                                      \
                 for (i = j; i < j + N; i++)                                                                           \
-                    ONE(out, codes, bytes, src, i, windows);                                                          \
+                    ONE(out, codes, bytes, base, src, i, windows);                                                    \
         }                                                                                                             \
         return;                                                                                                       \
     }
@@ -140,18 +174,19 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
 #define CYPOOL_PICKS_FITS(NAME, N4, N3, N2)
 #endif
 
-/* out[r, j] = the best of src[r, taps[t].at + j * stride] for all t, codes[r, j] its code: a byte, or as wide as a lane.
+/* out[r, j] = the best of src[r, taps[t].at + j * stride] for all t, codes[r, j] its code: as wide as a lane, or of so
+   many bytes, 1 or 8.
    Strides are 1, 2 and 3; windows leave no cell between them. */
 #define CYPOOL_PICKS(NAME, T, C, N4, N3, N2, BEATS)                                                                   \
     CYPOOL_PICKS_ONE(NAME##_one, T, C, BEATS)                                                                         \
     CYPOOL_PICKS_VECTORS(NAME, T, C, N4, N3, N2, BEATS)                                                               \
-    CYPOOL_INLINE void NAME##_row(T *out, void *codes, int bytes, const T *src, ptrdiff_t length, ptrdiff_t stride,   \
-                                  const cypool_windows *windows) {                                                    \
+    CYPOOL_INLINE void NAME##_row(T *out, void *codes, int bytes, ptrdiff_t base, const T *src, ptrdiff_t length,     \
+                                  ptrdiff_t stride, const cypool_windows *windows) {                                  \
         ptrdiff_t i, j;                                                                                               \
         (void)i, (void)stride;                                                                                        \
         CYPOOL_PICKS_FITS(NAME, N4, N3, N2)                                                                           \
         for (j = 0; j < length; j++)                                                                                  \
-            NAME##_one(out, codes, bytes, src, j, windows);                                                           \
+            NAME##_one(out, codes, bytes, base, src, j, windows);                                                     \
     }                                                                                                                 \
     static void NAME(void *out, void *codes, ptrdiff_t step, int bytes, const void *src, ptrdiff_t src_step,          \
                      ptrdiff_t rows, ptrdiff_t length, const cypool_windows *windows) {                               \
@@ -159,13 +194,14 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
         const T *from = (const T *)src;                                                                               \
         ptrdiff_t r;                                                                                                  \
         for (r = 0; r < rows; r++, to += step, from += src_step) {                                                    \
-            char *code = (char *)codes + r * step * (bytes ? 1 : (ptrdiff_t)sizeof(C));                               \
+            char *code = (char *)codes + r * step * (bytes ? bytes : (ptrdiff_t)sizeof(C));                           \
+            const ptrdiff_t base = windows->base + r * windows->below;                                                \
             if (windows->stride == 1)                                                                                 \
-                NAME##_row(to, code, bytes, from, length, 1, windows);                                                \
+                NAME##_row(to, code, bytes, base, from, length, 1, windows);                                          \
             else if (windows->stride == 2)                                                                            \
-                NAME##_row(to, code, bytes, from, length, 2, windows);                                                \
+                NAME##_row(to, code, bytes, base, from, length, 2, windows);                                          \
             else                                                                                                      \
-                NAME##_row(to, code, bytes, from, length, 3, windows);                                                \
+                NAME##_row(to, code, bytes, base, from, length, 3, windows);                                          \
         }                                                                                                             \
     }
 

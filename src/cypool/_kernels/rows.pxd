@@ -123,9 +123,10 @@ cdef extern from "picks.h" nogil:
         Py_ssize_t n, stride, first, stop, low, high
         const void* begin
         const void* end
+        Py_ssize_t base, along, below
 
-    # By type of lane: out[r, j] = the best of src[r, taps[t].at + stride * j] for all t, codes[r, j] its code, a byte
-    # or as wide as a lane.
+    # By type of lane: out[r, j] = the best of src[r, taps[t].at + stride * j] for all t, codes[r, j] its code: as wide
+    # as a lane, or of so many bytes, 1, or 8 with base + r * below + j * along.
     ctypedef void (*cypool_picks)(void* out, void* codes, Py_ssize_t step, int bytes, const void* src,
                                   Py_ssize_t src_step, Py_ssize_t rows, Py_ssize_t length,
                                   const cypool_windows* windows)
