@@ -233,6 +233,91 @@ PYRAMIDS = (
 )
 
 
+# Rows of some hundred lanes, of which windows overlap: one cell along or many, few columns and many, pixels and planes.
+ROLLING = (
+    Case((9, 300), 3, 1, 1),
+    Case((2, 12, 90, 4), (3, 5), 1, (1, 2), axis=(1, 2)),
+    Case((20, 310), (8, 2), 1),
+    Case((19, 260), (17, 16), 1, (3, 8)),
+    Case((7, 300, 3), (5, 33), 1, (2, 16), axis=(0, 1)),
+    Case((60, 40, 8), (35, 9), 1, axis=(0, 1)),
+    Case((3, 2000), (7,), 1, 3),
+    Case((3, 500, 2), (40,), 1, 0, axis=1),
+    Case((70, 300), (33,), 1, 16, axis=(0,)),
+    Case((6, 280), (4, 4), 1, 2, ceil_mode=True),
+    Case((5, 20, 20), (3, 3), 1, 1, axis=(0, 1)),
+    Case((12, 30, 20), (3, 3), 1, 1, axis=(0, 1)),
+)
+
+
+@by_id("case", ROLLING)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+def test_means_by_running_sums(case, dtype, level):
+    info = np.iinfo(dtype)
+    rng = seed(case.id, dtype)
+    for x in (
+        rng.integers(info.min, info.max, case.shape, dtype, endpoint=True),
+        rng.choice(np.array([info.min, info.max], dtype), case.shape, p=(0.3, 0.7)),
+    ):
+        for inside in (True, False):
+            options = {"count_include_pad": inside, "dtype": dtype}
+            want = reference.avg_pool(x, **case.window, **options)
+            for n in (1, 3):
+                assert_same(cypool.avg_pool(x, **case.window, **options, num_threads=n), want)
+            backwards = x[::-1, :, ...]
+            want = reference.avg_pool(backwards, **case.window, **options)
+            out = np.zeros((*want.shape[:-1], want.shape[-1] + 2), dtype)[..., 1:-1]
+            assert_same(cypool.avg_pool(backwards, **case.window, **options, out=out), want)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+@pytest.mark.parametrize(
+    "kernel", [(127, 129), (127, 127), (128, 128), (181, 181), (255, 3), (3, 255), (256, 5), (90, 182)]
+)
+def test_means_of_large_windows_are_exact(dtype, kernel, level):
+    """Up to the largest windows that sums have room for, and beyond, of cells at the ends of their range."""
+    info = np.iinfo(dtype)
+    rng = seed(kernel, dtype)
+    shape = kernel[0] + 3, kernel[1] + 300
+    x = np.where(rng.random(shape) < np.linspace(0, 1.2, shape[1]), info.max, info.min).astype(dtype)
+    sums = np.cumsum(np.cumsum(np.pad(x.astype(np.int64), ((1, 0), (1, 0))), 0), 1)
+    totals = sums[kernel[0] :, kernel[1] :] - sums[: -kernel[0], kernel[1] :]
+    totals -= sums[kernel[0] :, : -kernel[1]] - sums[: -kernel[0], : -kernel[1]]
+    count = kernel[0] * kernel[1]
+    whole, rest = np.divmod(totals, count)
+    want = whole + ((2 * rest > count) | ((2 * rest == count) & (whole % 2 == 1)))
+    assert_same(cypool.avg_pool(x, kernel, 1, dtype=dtype), want.astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_every_mean_of_bytes_is_exact(dtype, level):
+    """Each total that a window of so many bytes can have, over each count that a product divides by."""
+    info = np.iinfo(dtype)
+    for kernel in (
+        (3, 3),
+        (1, 5),
+        (3, 5),
+        (5, 5),
+        (7, 9),
+        (11, 11),
+        (1, 127),
+        (3, 43),
+        (5, 33),
+        (2, 3),
+        (4, 9),
+        (16, 5),
+    ):
+        count = kernel[0] * kernel[1]
+        # Windows lie a window apart in x, but all are made.
+        totals = np.arange(count * info.min, count * info.max + 1)
+        whole, rest = np.divmod(totals, count)
+        cells = np.where(np.arange(count)[:, None] < rest, whole + 1, whole).astype(dtype)
+        x = cells.reshape(*kernel, -1).transpose(0, 2, 1).reshape(kernel[0], -1)
+        got = cypool.avg_pool(x, kernel, 1, dtype=dtype)[0, :: kernel[1]]
+        want = whole + ((2 * rest > count) | ((2 * rest == count) & (whole % 2 == 1)))
+        assert_same(got, want.astype(dtype))
+
+
 @by_id("case", PYRAMIDS)
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
 def test_means_of_image_pyramids(case, dtype, level):

@@ -240,12 +240,13 @@ def prepare(
     y_strides = whole if out_strides is None else [s // y_dtype.itemsize for s in out_strides]
     # NaT is the least integer: it loses a max, unless it is turned into the greatest.
     shifted = "stamp" if kind in "mM" and op == MAX and not (gaps and gaps.omit) else None
+    divided = op == SUM and (counted or divisor != 0)
+    small = divided and kind in "iu" and y_dtype == dtype and size <= 2 and not gaps
     request = Request(
         op, TYPES.index(shifted or name_of(dtype)), TYPES.index(lanes), TYPES.index(shifted or name_of(y_dtype)),
         TYPES.index(name_of(index_dtype or BYTE)),
-        index_dtype is not None, flat, counted, padded, op == SUM and (counted or divisor != 0), gaps, False,
-        kind in "iu" and y_dtype == dtype and size <= 2 and divisor in (2, 4, 8, 16, 32) and not gaps,
-        power,
+        index_dtype is not None, flat, counted, padded, divided, gaps, False,
+        small and divisor in (2, 4, 8, 16, 32), small and options[-1] is None, power,
     )  # fmt: skip
     empty = prod(y_shape) == 0
     if empty:

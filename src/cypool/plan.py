@@ -58,6 +58,10 @@ WORK = 256 * 1024
 """Cells that a tile merges, where fewer than a block's rows make as many."""
 STREAM = 256 * 1024
 """Bytes of scratch for streamed windows, in the second-level cache."""
+ROLL = 4096
+"""Lanes of a row whose columns are added up in running sums: in the first-level cache with what is made of them."""
+ROLLS = 16 * ROLL
+"""Lanes of a tile of running sums, at least."""
 FAR = 8 * 1024 * 1024
 """Bytes of an input that the first two levels of cache do not hold."""
 HALO = 2.0
@@ -110,7 +114,8 @@ class Request(NamedTuple):
     """What a call wants done; types are places in `TYPES`.
 
     `in_place`: the cells are in the output, and where they come from, if that is wanted, in the indices' array. `means`
-    are of small whole numbers, over one power of two, as what is averaged. With a `power` sums are of such powers of the
+    are of small whole numbers, over one power of two, as what is averaged; `rolled` are those over as many cells as windows
+    have. With a `power` sums are of such powers of the
     cells' sizes, in float64, and their roots are what is wanted.
     """
 
@@ -127,6 +132,7 @@ class Request(NamedTuple):
     gaps: "Gaps | None" = None
     in_place: bool = False
     means: bool = False
+    rolled: bool = False
     power: int = 0
 
     @property
@@ -173,26 +179,34 @@ def plan(
     pooled, kept = sort_axes(found, shape, strides, request.indices, request.flat, among)
     lanes, outer = merge_lanes(kept, len(strides))
     pooled.sort(key=lambda axis: -abs(axis.strides[0]))
-    request = request._replace(means=_means(pooled, lanes, request))
-    if request.means:
+    request = request._replace(means=_means(pooled, lanes, request), rolled=_rolled(pooled, lanes, request))
+    if request.means or request.rolled:
         request = request._replace(lane_type=request.x_type)
     width = BYTES[request.lane_type]
-    if pooled and _beside(pooled[-1], lanes, request):
+    if pooled and not request.rolled and _beside(pooled[-1], lanes, request):
         pooled[-1], lanes = _flat(pooled[-1], lanes), Kept(1, (1,) * len(strides))
-    run = None if request.means else _run(pooled, lanes.size, width, request)
+    run = None if request.means or request.rolled else _run(pooled, lanes.size, width, request)
     turned = lanes.size == 1 and (run is None or run.bins is not None) and _turned(pooled, outer, width, request)
     if turned:
         lanes, run = outer.pop(), None
-    across, rows = (run, []) if run else _across(pooled, lanes.size, width, request)
+    across: Axis | None = run
+    rows: list[Axis] = []
+    if request.rolled:
+        across, rows = (pooled[-1], pooled[:-1]) if _along_lanes(pooled[-1], lanes) else (None, pooled)
+    elif not run:
+        across, rows = _across(pooled, lanes.size, width, request)
     if run:
         across = _continued(run, outer)
-    elif rows and not request.flat:
+    elif rows and not request.flat and not request.rolled:
         rows[-1] = _continued(rows[-1], outer)
     if not rows:
         # The kernel wants at least one axis across rows; a kept one serves as windows of one cell.
         size, of = outer.pop() if outer else Kept(1, (0, 0, 0, 0))
         rows = [Axis(size, 1, 1, 1, 0, 0, size, of)]
-    tiling = _tiling(rows, across, lanes, outer, request, width, run is not None, turned)
+    if request.rolled:
+        tiling = _rolls(rows[-1], across, lanes.size, prod(k.size for k in outer), request)
+    else:
+        tiling = _tiling(rows, across, lanes, outer, request, width, run is not None, turned)
     axes = rows + ([across] if across else [])
     gaps = request.gaps
     far = prod(shape) * BYTES[request.x_type] > FAR
@@ -203,7 +217,7 @@ def plan(
         *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.together, tiling.direct,
         tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
-        turned, request.means, request.power, request.in_place and request.indices,
+        turned, request.means, request.rolled, request.power, request.in_place and request.indices,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, tiling.buffers, tiling.slots, tiling.partial, partials, tiling.slab, tiling.ring,
         tiling.tiles,
@@ -392,6 +406,28 @@ def _means(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
     return few and (lanes.strides[1] == 1 or lanes.size == 1)
 
 
+def _rolled(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
+    """Whether means are made by running sums, along one axis or two; see rolling.h, also for what they have room for."""
+    if not request.rolled or request.means or not 0 < len(pooled) < 3:
+        return False
+    if any(not a.stride == a.dilation == 1 or a.bins is not None for a in pooled):
+        return False
+    side = lanes.size == 1 or lanes.strides[:2] == (1, 1)
+    along = pooled[-1] if _along_lanes(pooled[-1], lanes) else None
+    rows = pooled[0].kernel if along is not pooled[0] else 1
+    cells, columns = (2**14 - 1, 255) if BYTES[request.x_type] == 1 else (2**15, 2**15)
+    long = along is not None and (along.kernel * lanes.size > 2**13 or along.extent > 4 * along.size)
+    fits = prod(a.kernel for a in pooled) <= cells and rows <= columns
+    row = (along.count if along else 1) * lanes.size
+    worth = prod(a.kernel for a in pooled) > 4 and (row >= ROLL // 16 or max(a.kernel for a in pooled) >= 32)
+    return side and fits and worth and not long and (along is not None or len(pooled) == 1)
+
+
+def _along_lanes(axis: Axis, lanes: Kept) -> bool:
+    """Whether the lanes of an axis' cells follow each other, in the input and in the output."""
+    return axis.strides[:2] == (lanes.size,) * 2
+
+
 def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request) -> bool:
     """Whether to make lanes of the planes that follow each other: there are many, and their rows are short."""
     if not pooled or not outer or outer[-1].size < WIDE or width not in (4, 8) or request.indices or request.gaps:
@@ -575,6 +611,26 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     return Tiling(
         windows, none, [[] for _ in none], none, False, [False] * len(none), [], 1, planes_tile, int(staged), False, False, False, False, False, False, False,
         False, -(-buffer // 64) * 64, 3, 0, 0, 0, 0, tiles,
+    )  # fmt: skip
+
+
+def _rolls(rows: Axis, across: Axis | None, lanes: int, planes: int, request: Request) -> Tiling:
+    """Choose the tile for running sums: rows of some thousand lanes, as many as are worth the sums they start from."""
+    axes = [rows, across] if across else [rows]
+    none = [0] * len(axes)
+    lanes_tile = lanes if across else even(lanes, ROLL)
+    windows = [even(across.count, max(1, ROLL // lanes, 2 * across.kernel))] if across else []
+    strips = prod(-(-a.count // w) for a, w in zip(axes[1:], windows, strict=True)) * -(-lanes // lanes_tile) * planes
+    made = (windows[0] if across else 1) * lanes_tile
+    least = max(4 * rows.kernel, ROLLS // made)
+    windows.insert(0, even(rows.count, max(-(-rows.count * strips // TILES), least)))
+    tiles = strips * -(-rows.count // windows[0])
+    row = (across.cells(windows[1]) if across else 1) * lanes_tile
+    width = BYTES[request.x_type]
+    scratch = 4 * (row + lanes_tile + 128) + 4 * width * (made + 16) + 2 * width * (row + 128) + width * row
+    return Tiling(
+        windows, none, [[] for _ in none], none, False, [False] * len(none), [], lanes_tile, 1, 0, False, False, False, False, False, False, False,
+        False, 0, 0, -(-scratch // width), 0, 0, 0, tiles,
     )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
     store     rows are divided (averages), converted and written.
 
 Many planes of short rows become lanes on their way into scratch, and their windows planes again (turn.h); means of
-small whole numbers go from the input to the output in registers (means.h).
+small whole numbers go from the input to the output in registers (means.h), those of windows that overlap by running
+sums (rolling.h).
 
 Large windows are streamed instead: a tile goes along the last row axis, and the windows that begin in the same eight
 cells are made together, of what they share and what they do not (slide.h). Cells come straight from the input, or, if
@@ -39,7 +40,7 @@ from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport choose_loops, read_plan
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport powers, roots
-from cypool._kernels.rows cimport cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.rows cimport cypool_axis, cypool_tap, cypool_windows, flags_of, paired
 from cypool._kernels.vectors cimport FAR, cypool_fetch_row
 from cypool._kernels.walk cimport advance
 
@@ -305,6 +306,9 @@ cdef char* _merge(const Job* job, Tile* tile, Memory x, Memory y, Memory z,
     _planes(job, tile)
     if head.bare:
         _bare(job, tile, x, y)
+        return NULL
+    if head.rolled:
+        _roll(job, tile, x, y)
         return NULL
     pitch[0] = _pitch(job, tile)
     for p in range(tile.planes):
@@ -1339,6 +1343,43 @@ cdef inline void _set_divisor(const Job* job, Tile* tile, Py_ssize_t w, double b
         (<float*>tile.by)[w] = <float>by
     else:
         (<double*>tile.by)[w] = by
+
+
+cdef void _roll(const Job* job, Tile* tile, Memory x, Memory y) noexcept nogil:
+    """Pool rows of small whole numbers by running sums, from the input to the output."""
+    cdef const Axis* run = job.rows
+    cdef cypool_axis rows = _counting(job, run, tile.first[0], tile.count[0])
+    cdef cypool_axis along
+    cdef Py_ssize_t begin = 0
+    cdef Py_ssize_t stop = 1
+    cdef Py_ssize_t top = max(rows.first, 0)
+    cdef Py_ssize_t bottom = min(rows.first + rows.windows + rows.kernel - 1, rows.size) - 1
+    cdef Py_ssize_t from_x = tile.plane_x[0]
+    cdef Py_ssize_t to = _plane(job, Y, tile.plane) + tile.first[0] * run.strides[<int>Y] + tile.lane
+    cdef Py_ssize_t last = to + (tile.count[0] - 1) * run.strides[<int>Y] + tile.columns * tile.lanes - 1
+    if job.head.has_across:
+        along = _counting(job, job.across, tile.column, tile.columns)
+        begin = max(along.first, 0)
+        stop = min(along.first + along.windows + along.kernel - 1, along.size)
+        to += tile.column * tile.lanes
+        last += tile.column * tile.lanes
+    else:
+        along.size = along.kernel = along.windows = along.high = 1
+        along.first = along.low = 0
+    address(x, from_x + top * run.strides[<int>X] + begin * tile.lanes,
+            from_x + bottom * run.strides[<int>X] + stop * tile.lanes - 1, job.x_bytes)
+    job.steps.rolled(address(y, to, last, job.y_bytes), run.strides[<int>Y], x.data + from_x * job.x_bytes,
+                     run.strides[<int>X], &rows, &along, tile.lanes, job.divisor, tile.slots)
+
+
+cdef inline cypool_axis _counting(const Job* job, const Axis* axis, Py_ssize_t first,
+                                  Py_ssize_t windows) noexcept nogil:
+    """Say where the windows of a tile lie along an axis, and which of their cells they count."""
+    cdef cypool_axis of
+    of.size, of.kernel, of.windows, of.first = axis.size, axis.kernel, windows, _start(axis, first)
+    of.low = -axis.low if job.head.padded else 0
+    of.high = axis.size + (axis.high if job.head.padded else 0)
+    return of
 
 
 cdef void _bare(const Job* job, Tile* tile, Memory x, Memory y) noexcept nogil:

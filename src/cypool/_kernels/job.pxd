@@ -15,7 +15,7 @@ from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_norm_
 from cypool._kernels.rows cimport cypool_max_along, cypool_min_along, cypool_sum_along, cypool_alongs
 from cypool._kernels.rows cimport cypool_max_doubled, cypool_min_doubled, cypool_sum_doubled, cypool_doubles
 from cypool._kernels.rows cimport cypool_max_slide, cypool_min_slide, cypool_sum_slide, cypool_slides
-from cypool._kernels.rows cimport cypool_means, cypool_turn, cypool_turns
+from cypool._kernels.rows cimport cypool_means, cypool_rolled, cypool_rolls, cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, load_codes, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
 from cypool._kernels.rows cimport count_f, erase_f, judge_f, not_nan_f, patch_f
@@ -45,6 +45,7 @@ cdef struct Steps:
     load_f load
     store_f store
     store_codes_f store_codes
+    cypool_rolled rolled
     load_codes_f load_codes
     erase_f erase           # these five only where cells may be absent
     not_nan_f not_nan
@@ -78,7 +79,7 @@ cdef struct Head:
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
     Py_ssize_t indices, counted, padded, converts, staged, streamed, together, direct, fused, bare, boxed, picked
-    Py_ssize_t runs, far, turned, means, power, coded
+    Py_ssize_t runs, far, turned, means, rolled, power, coded
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, partials, slab, ring, n_tiles
@@ -143,7 +144,9 @@ cdef inline void choose_loops(Job* job) noexcept:
     job.steps.picks = NULL
     job.steps.store_codes = NULL
     job.steps.not_nan = NULL
-    if job.head.means:
+    if job.head.rolled:
+        job.steps.rolled = cypool_rolls[job.head.x_type]
+    elif job.head.means:
         job.steps.across = cypool_means[job.head.lane_type]
     elif job.head.op == SUM:
         sums[job.head.lane_type](job, NULL)

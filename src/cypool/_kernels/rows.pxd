@@ -94,6 +94,19 @@ cdef extern from "means.h" nogil:
     # As `cypool_sum_across`, over a power of two, for kernels and strides of 1 and of 2.
     const across_f* cypool_means
 
+cdef extern from "rolling.h" nogil:
+    # Windows along an axis of `size` cells: window w has the `kernel` cells from `first` + w on, and counts those of
+    # them that lie in [low, high).
+    ctypedef struct cypool_axis:
+        Py_ssize_t size, kernel, windows, first, low, high
+
+    # By type of cell: out[w, v] = the mean of the cells in window w of `rows` and window v of `along`, over `divisor`
+    # if that is not 0; src is where cell 0 of both is.
+    ctypedef void (*cypool_rolled)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
+                                   const cypool_axis* rows, const cypool_axis* along, Py_ssize_t lanes, double divisor,
+                                   void* scratch) noexcept
+    const cypool_rolled* cypool_rolls
+
 cdef extern from "turn.h" nogil:
     # out[c * out_step + r] = src[r * src_step + c] for r < rows and c < cells, by bytes of a cell: of four and eight.
     ctypedef void (*cypool_turn)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
