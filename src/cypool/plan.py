@@ -62,6 +62,8 @@ ROLL = 4096
 """Lanes of a row whose columns are added up in running sums: in the first-level cache with what is made of them."""
 ROLLS = 16 * ROLL
 """Lanes of a tile of running sums, at least."""
+LONG_BIN = 32
+"""Cells of bins from which on each is merged by itself."""
 FAR = 8 * 1024 * 1024
 """Bytes of an input that the first two levels of cache do not hold."""
 HALO = 2.0
@@ -186,7 +188,9 @@ def plan(
     if pooled and not request.rolled and _beside(pooled[-1], lanes, request):
         pooled[-1], lanes = _flat(pooled[-1], lanes), Kept(1, (1,) * len(strides))
     run = None if request.means or request.rolled else _run(pooled, lanes.size, width, request)
-    turned = lanes.size == 1 and (run is None or run.bins is not None) and _turned(pooled, outer, width, request)
+    # Bins of many cells each are runs of memory; of few, they are too many.
+    many = run is None or (run.bins is not None and run.size < LONG_BIN * run.count)
+    turned = lanes.size == 1 and many and _turned(pooled, outer, width, request)
     if turned:
         lanes, run = outer.pop(), None
     across: Axis | None = run

@@ -53,6 +53,12 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
     }
 #endif
 
+/* 64 bytes from the n-th on are a mask of the last n: read from memory that nothing is written to, which loads of other
+   sizes than the stores before them would wait for. */
+#define CYPOOL_SET 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+static const uint8_t cypool_last[2 * CYPOOL_RUN] = {
+    [CYPOOL_RUN] = CYPOOL_SET, CYPOOL_SET, CYPOOL_SET, CYPOOL_SET, CYPOOL_SET, CYPOOL_SET, CYPOOL_SET, CYPOOL_SET};
+
 /* What is merged of the cells of S at p, in lanes of V. */
 #define CYPOOL_AS_IT_IS(V, p) (*(const V *)(p))
 
@@ -97,12 +103,10 @@ typedef void (*cypool_runs)(void *out, const void *src, ptrdiff_t step, ptrdiff_
     CYPOOL_INLINE void NAME##_all(T *out, const S *src, ptrdiff_t step, ptrdiff_t windows, ptrdiff_t eights,          \
                                   ptrdiff_t vectors, ptrdiff_t rest) {                                                \
         const ptrdiff_t lanes = CYPOOL_RUN / sizeof(T), pieces = CYPOOL_RUN / sizeof(V);                              \
-        uint8_t keep[CYPOOL_RUN];                                                                                     \
+        const uint8_t *keep = cypool_last + rest * sizeof(T);                                                         \
         T nothing[CYPOOL_RUN / sizeof(T)];                                                                            \
         V sums[48][CYPOOL_RUN / sizeof(V)], a[CYPOOL_RUN / sizeof(V)] = {0};                                          \
         ptrdiff_t e, h, i, j, p, level;                                                                               \
-        memset(keep, 0, sizeof(keep));                                                                                \
-        memset(keep + (lanes - rest) * sizeof(T), 0xff, rest * sizeof(T));                                            \
         for (i = 0; i < lanes; i++)                                                                                   \
             nothing[i] = NOTHING;                                                                                     \
         for (j = 0; j < windows; j++, src += step) {                                                                  \
