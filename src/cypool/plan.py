@@ -658,7 +658,7 @@ def _block(
         windows.append(_columns(across, lanes_tile))
         row = _pitch(across, windows[-1])
     elif turned:
-        lanes_tile = even(lanes, 2 * WIDE)
+        lanes_tile = even(lanes, WIDE * (4 if 4 * WIDE * prod(a.size for a in rows) <= TURN else 2))
     elif lanes > ROW // 2:
         lanes_tile = ROW // 4
     row *= lanes_tile
