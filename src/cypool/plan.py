@@ -440,8 +440,10 @@ def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request)
     plain = request.x_type == request.lane_type == request.y_type and last.strides[:2] == (1, 1)
     few = prod(a.kernel for a in pooled) <= BATCH and not _large(pooled, request)
     # Rows of blocks are merged faster: most of what they read they read once.
-    short = last.count <= SHORT and last.size <= (2 * SHORT if last.extent > last.stride else SHORT - 1)
-    return plain and few and (last.bins is not None or short)
+    most = 3 * SHORT if last.bins is not None else 2 * SHORT if last.extent > last.stride else SHORT - 1
+    short = last.count <= SHORT and last.size <= most
+    # The rows of a plane's own are turned all the same if only a table knows their windows, if there are some.
+    return plain and few and (short or (last.bins is not None and len(pooled) == 1))
 
 
 def _converted(run: Axis, request: Request) -> bool:

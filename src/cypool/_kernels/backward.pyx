@@ -32,7 +32,7 @@ from cypool._kernels.shares cimport put_f, store_sums_f, take_f, weigh_f
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.vectors cimport combine_f, cypool_sum
 from cypool._kernels.walk cimport advance, ceil, floor
-from cypool._types cimport BRAIN, F4, F8, HALF
+from cypool._types cimport BRAIN, F4, F8, HALF, I8
 from cypool._types cimport bits_t, brain_t, code_t, half_t, real_t, share_t
 
 cdef extern from "claims.h" nogil:
@@ -1067,31 +1067,35 @@ cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize
     cdef Py_ssize_t at = _plane(job, windows, plane, tile.lane)
     cdef Py_ssize_t at_z = _plane(job, INDICES, plane, tile.lane)
     cdef Py_ssize_t cells = _plane(job, SOURCE if head.mode == TAKE else OUT, plane, tile.lane)
+    cdef const Py_ssize_t* places = tile.places
+    cdef Py_ssize_t start = 0
+    cdef const char* codes
+    cdef char* windows_at
     cdef Py_ssize_t a
     cdef int failed
     for a in range(head.n_axes):
         at += index[a] * job.axes[a].strides[<int>windows]
         at_z += index[a] * job.axes[a].strides[<int>INDICES]
-    job.steps.load_codes(
-        tile.codes, address(z, at_z, at_z + (n - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes),
-        n, step_z, tile.lanes, lane_z, 0, 0, head.most)
-    failed = _locate(job, tile, index, n, cells)
+    codes = address(z, at_z, at_z + (n - 1) * step_z + (tile.lanes - 1) * lane_z, job.index_bytes)
+    if head.line == 1 and tile.lanes == 1 and step_z == 1 and head.index_type == I8 and head.mode != SCATTER:
+        # They are places in the plane as they are.
+        places = <const Py_ssize_t*>codes
+        start = cells * job.array_bytes
+        failed = 0 if in_range(<const uint64_t*>codes, n, <uint64_t>head.most) else WRONG_INDEX
+    else:
+        job.steps.load_codes(tile.codes, codes, n, step_z, tile.lanes, lane_z, 0, 0, head.most)
+        failed = _locate(job, tile, index, n, cells)
     if dry or failed:
         return failed
+    windows_at = address(x if head.mode == TAKE else g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step,
+                         job.array_bytes)
     if head.mode == TAKE:
-        job.steps.take(
-            address(x, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
-            g.data, tile.places, n, tile.lanes)
+        job.steps.take(windows_at, step, lane_step, g.data + start, places, n, tile.lanes)
     elif head.mode == PUT:
-        job.steps.put(
-            x.data, tile.places,
-            address(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes), step, lane_step,
-            n, tile.lanes)
+        job.steps.put(x.data + start, places, windows_at, step, lane_step, n, tile.lanes)
     else:
-        job.steps.load_shares(
-            tile.shares, address(g, at, at + (n - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes),
-            n, step, tile.lanes, lane_step, NULL, 0)
-        job.steps.scatter(tile.sums, tile.shares, tile.places, n * tile.lanes)
+        job.steps.load_shares(tile.shares, windows_at, n, step, tile.lanes, lane_step, NULL, 0)
+        job.steps.scatter(tile.sums, tile.shares, places, n * tile.lanes)
     return 0
 
 

@@ -1594,7 +1594,7 @@ cdef char* _bins(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
     cdef char* side = tile.slots
     cdef char* done = tile.slots + job.head.buffer * bytes
     cdef Py_ssize_t pitch = outer * inner
-    cdef Py_ssize_t o, w, c, start, n
+    cdef Py_ssize_t o, w, start, n
     if axis.kernel > CHAIN:
         for o in range(outer):
             for w in range(windows):
@@ -1603,8 +1603,7 @@ cdef char* _bins(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
                         out + (o * out_step + w * inner) * bytes)
         return out
     if turned:
-        for c in range(cells):
-            _side_by_side(job, tile, side + c * pitch * bytes, block + c * inner * bytes, outer, cells * inner, inner)
+        _turn(job, tile, side, pitch, block, cells * inner, outer, cells, inner)
     for w in range(windows):
         start, n = _start(axis, tile.column + w) - tile.start, _span(axis, tile.column + w, 1)
         if turned:
@@ -1614,9 +1613,22 @@ cdef char* _bins(const Job* job, Tile* tile, const Axis* axis, char* block, Py_s
             _merge_bin(job, tile, axis, out + w * inner * bytes, out_step, block + start * inner * bytes,
                        cells * inner, inner, start * axis.base, n, outer, inner)
     if turned:
-        for o in range(outer):
-            _side_by_side(job, tile, out + o * out_step * bytes, done + o * inner * bytes, windows, pitch, inner)
+        _turn(job, tile, out, out_step, done, pitch, windows, outer, inner)
     return out
+
+
+cdef inline void _turn(const Job* job, Tile* tile, char* out, Py_ssize_t out_step, const char* src,
+                       Py_ssize_t src_step, Py_ssize_t rows, Py_ssize_t cells, Py_ssize_t lanes) noexcept nogil:
+    """out[c, r] = src[r, c], each a group of lanes, with their codes."""
+    cdef Py_ssize_t c
+    if lanes == 1 and job.steps.turn != NULL:
+        job.steps.turn(out, out_step, src, src_step, rows, cells)
+        if tile.gap:
+            job.steps.turn(out + tile.gap, out_step, src + tile.gap, src_step, rows, cells)
+        return
+    for c in range(cells):
+        _side_by_side(job, tile, out + c * out_step * job.lane_bytes, src + c * lanes * job.lane_bytes, rows, src_step,
+                      lanes)
 
 
 cdef inline void _merge_bin(const Job* job, Tile* tile, const Axis* axis, char* out, Py_ssize_t out_step, char* src,

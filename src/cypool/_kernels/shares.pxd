@@ -168,12 +168,17 @@ cdef inline void name_taps(int32_t* restrict names, const int32_t* codes, Py_ssi
         names[i] = name + 3 if code == d else named
 
 
-cdef inline bint in_range(const uint8_t* codes, Py_ssize_t length, uint8_t most) noexcept nogil:
-    """Whether each code is at most `most`, or the largest byte: none."""
-    cdef uint8_t wrong = 0
+ctypedef fused name_t:
+    uint8_t
+    uint64_t
+
+
+cdef inline bint in_range(const name_t* codes, Py_ssize_t length, name_t most) noexcept nogil:
+    """Whether each code is at most `most`, or the largest there is: none."""
+    cdef name_t wrong = 0
     cdef Py_ssize_t i
     for i in range(length):
-        wrong |= <uint8_t>(codes[i] + 1) > <uint8_t>(most + 1)
+        wrong |= <name_t>(codes[i] + 1) > <name_t>(most + 1)
     return wrong == 0
 
 
