@@ -19,9 +19,10 @@ LEVELS = "baseline", "x86_64_v3"
 GRADIENTS = tuple(w.name for w in BY_NAME.values() if w.group in ("Indices", "Gradient") and prod(w.shape) <= 2**18)
 WORKLOADS = *(name for name in CORE if prod(BY_NAME[name].shape) <= 2**21), *GRADIENTS
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-CALLS = 100
-MOST = 2**22
-"""Cells that the calls together pool: big arrays need fewer calls, for no count depends on chance."""
+CALLS = 2000
+MOST = 2**23
+"""Cells that the calls together pool. The start of a process takes up to 130,000 instructions more or less: they must be
+few beside those of the calls."""
 
 PROGRAM = """
 import sys

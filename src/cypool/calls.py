@@ -241,12 +241,13 @@ def prepare(
     # NaT is the least integer: it loses a max, unless it is turned into the greatest.
     shifted = "stamp" if kind in "mM" and op == MAX and not (gaps and gaps.omit) else None
     divided = op == SUM and (counted or divisor != 0)
-    small = divided and kind in "iu" and y_dtype == dtype and size <= 2 and not gaps
+    small = divided and kind in "iu" and size <= 2 and not gaps
+    rolled = small and options[-1] is None and (y_dtype == dtype or y_dtype in (np.float32, np.float64))
     request = Request(
         op, TYPES.index(shifted or name_of(dtype)), TYPES.index(lanes), TYPES.index(shifted or name_of(y_dtype)),
         TYPES.index(name_of(index_dtype or BYTE)),
         index_dtype is not None, flat, counted, padded, divided, gaps, False,
-        small and divisor in (2, 4, 8, 16, 32), small and options[-1] is None, power,
+        small and y_dtype == dtype and divisor in (2, 4, 8, 16, 32), rolled, power,
     )  # fmt: skip
     empty = prod(y_shape) == 0
     if empty:

@@ -116,8 +116,8 @@ class Request(NamedTuple):
     """What a call wants done; types are places in `TYPES`.
 
     `in_place`: the cells are in the output, and where they come from, if that is wanted, in the indices' array. `means`
-    are of small whole numbers, over one power of two, as what is averaged; `rolled` are those over as many cells as windows
-    have. With a `power` sums are of such powers of the
+    are of small whole numbers, over one power of two, as what is averaged; `rolled` are of such as well, over as many cells
+    as windows have, as what is averaged or as floats. With a `power` sums are of such powers of the
     cells' sizes, in float64, and their roots are what is wanted.
     """
 
@@ -181,7 +181,8 @@ def plan(
     pooled, kept = sort_axes(found, shape, strides, request.indices, request.flat, among)
     lanes, outer = merge_lanes(kept, len(strides))
     pooled.sort(key=lambda axis: -abs(axis.strides[0]))
-    request = request._replace(means=_means(pooled, lanes, request), rolled=_rolled(pooled, lanes, request))
+    request = request._replace(means=_means(pooled, lanes, request))
+    request = request._replace(rolled=not request.means and _rolled(pooled, lanes, request))
     if request.means or request.rolled:
         request = request._replace(lane_type=request.x_type)
     width = BYTES[request.lane_type]
@@ -196,7 +197,7 @@ def plan(
     across: Axis | None = run
     rows: list[Axis] = []
     if request.rolled:
-        across, rows = (pooled[-1], pooled[:-1]) if _along_lanes(pooled[-1], lanes) else (None, pooled)
+        across, rows = (pooled[-1], pooled[:-1]) if _rolls_along(pooled, lanes) else (None, pooled)
     elif not run:
         across, rows = _across(pooled, lanes.size, width, request)
     if run:
@@ -412,12 +413,12 @@ def _means(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
 
 def _rolled(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
     """Whether means are made by running sums, along one axis or two; see rolling.h, also for what they have room for."""
-    if not request.rolled or request.means or not 0 < len(pooled) < 3:
+    if not request.rolled or not 0 < len(pooled) < 3:
         return False
     if any(not a.stride == a.dilation == 1 or a.bins is not None for a in pooled):
         return False
     side = lanes.size == 1 or lanes.strides[:2] == (1, 1)
-    along = pooled[-1] if _along_lanes(pooled[-1], lanes) else None
+    along = pooled[-1] if _rolls_along(pooled, lanes) else None
     rows = pooled[0].kernel if along is not pooled[0] else 1
     cells, columns = (2**14 - 1, 255) if BYTES[request.x_type] == 1 else (2**15, 2**15)
     long = along is not None and (along.kernel * lanes.size > 2**13 or along.extent > 4 * along.size)
@@ -427,9 +428,9 @@ def _rolled(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
     return side and fits and worth and not long and (along is not None or len(pooled) == 1)
 
 
-def _along_lanes(axis: Axis, lanes: Kept) -> bool:
-    """Whether the lanes of an axis' cells follow each other, in the input and in the output."""
-    return axis.strides[:2] == (lanes.size,) * 2
+def _rolls_along(pooled: list[Axis], lanes: Kept) -> bool:
+    """Whether the cells of the last axis follow each other, in the input and in the output, and are not rows themselves."""
+    return pooled[-1].strides[:2] == (lanes.size,) * 2 and (len(pooled) > 1 or lanes.size < WIDE)
 
 
 def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request) -> bool:

@@ -1368,7 +1368,8 @@ cdef void _roll(const Job* job, Tile* tile, Memory x, Memory y) noexcept nogil:
         along.first = along.low = 0
     address(x, from_x + top * run.strides[<int>X] + begin * tile.lanes,
             from_x + bottom * run.strides[<int>X] + stop * tile.lanes - 1, job.x_bytes)
-    job.steps.rolled(address(y, to, last, job.y_bytes), run.strides[<int>Y], x.data + from_x * job.x_bytes,
+    job.steps.rolled(address(y, to, last, job.y_bytes), run.strides[<int>Y],
+                     job.y_bytes if job.head.y_type != job.head.x_type else 0, x.data + from_x * job.x_bytes,
                      run.strides[<int>X], &rows, &along, tile.lanes, job.divisor, tile.slots)
 
 

@@ -16,8 +16,10 @@ typedef struct {
     ptrdiff_t size, kernel, windows, first, low, high;
 } cypool_axis;
 
-typedef void (*cypool_rolled)(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t src_step, const cypool_axis *rows,
-                              const cypool_axis *along, ptrdiff_t lanes, double divisor, void *scratch);
+/* Means are of the cells' type, or `real` numbers of so many bytes. */
+typedef void (*cypool_rolled)(void *out, ptrdiff_t out_step, int real, const void *src, ptrdiff_t src_step,
+                              const cypool_axis *rows, const cypool_axis *along, ptrdiff_t lanes, double divisor,
+                              void *scratch);
 
 #define CYPOOL_ONE_BY_ONE 8 /* so many cells along a row, if their sum is no wider than those of columns */
 
@@ -81,6 +83,23 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
     else                                                                                                              \
         for (j = 0; j < n; j++)                                                                                       \
             to[j] = (T)(int32_t)((F)(int32_t)(total) / all + ones - ones);
+/* `out`, of R, over one count, or each over its own. */
+#define CYPOOL_ROLLED_REALS(R)                                                                                        \
+    {                                                                                                                 \
+        R *to = (R *)out;                                                                                             \
+        if (totals && by)                                                                                             \
+            for (j = 0; j < n; j++)                                                                                   \
+                to[j] = (R)((double)(int32_t)totals[j] / (double)by[j]);                                              \
+        else if (totals)                                                                                              \
+            for (j = 0; j < n; j++)                                                                                   \
+                to[j] = (R)((double)(int32_t)totals[j] / (double)count);                                              \
+        else if (by)                                                                                                  \
+            for (j = 0; j < n; j++)                                                                                   \
+                to[j] = (R)((double)(int32_t)(past[j] - far[j]) / (double)by[j]);                                     \
+        else                                                                                                          \
+            for (j = 0; j < n; j++)                                                                                   \
+                to[j] = (R)((double)(int32_t)(past[j] - far[j]) / (double)count);                                     \
+    }
 #define CYPOOL_ROLLED(NAME, T, W, F, ones, least, SUM, N, V, H)                                                       \
     CYPOOL_SO_FAR(NAME, W, N, V, H)                                                                                   \
     CYPOOL_APART void NAME##_roll(W *restrict sums, const T *restrict in, const T *restrict out, ptrdiff_t n) {       \
@@ -125,13 +144,24 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
             for (j = 0; j < n; j++)                                                                                   \
                 to[j] = (T)(int32_t)((F)(int32_t)(past[j] - far[j]) / by[j] + ones - ones);                           \
     }                                                                                                                 \
-    static void NAME(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t src_step, const cypool_axis *rows,     \
-                     const cypool_axis *along, ptrdiff_t lanes, double divisor, void *scratch) {                      \
+    CYPOOL_APART void NAME##_reals(char *out, int real, const W *restrict totals, const uint32_t *restrict far,       \
+                                   ptrdiff_t apart, const F *restrict by, ptrdiff_t count, ptrdiff_t n) {             \
+        const uint32_t *past = far + apart;                                                                           \
+        ptrdiff_t j;                                                                                                  \
+        if (real == sizeof(float))                                                                                    \
+            CYPOOL_ROLLED_REALS(float)                                                                                \
+        else                                                                                                          \
+            CYPOOL_ROLLED_REALS(double)                                                                               \
+    }                                                                                                                 \
+    static void NAME(void *out, ptrdiff_t out_step, int real, const void *src, ptrdiff_t src_step,                    \
+                     const cypool_axis *rows, const cypool_axis *along, ptrdiff_t lanes, double divisor,              \
+                     void *scratch) {                                                                                 \
         const ptrdiff_t cells = along->windows + along->kernel - 1, length = cells * lanes, end = along->first + cells;\
         const ptrdiff_t begin = along->first > 0 ? along->first : 0;                                                  \
-        const ptrdiff_t real = ((end < along->size ? end : along->size) - begin) * lanes;                             \
+        const ptrdiff_t held = ((end < along->size ? end : along->size) - begin) * lanes;                             \
         const T *from = (const T *)src + begin * lanes;                                                               \
-        T *to = (T *)out;                                                                                             \
+        char *to = (char *)out;                                                                                       \
+        const ptrdiff_t bytes = real ? real : (ptrdiff_t)sizeof(T);                                                   \
         uint32_t *far = (uint32_t *)scratch;                                                                          \
         F *by = (F *)(far + (length + lanes + 79) / 16 * 16);                                                         \
         W *sums = (W *)(by + (along->windows * lanes + 15) / 16 * 16), *there = sums + (begin - along->first) * lanes;\
@@ -139,29 +169,29 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
         /* Without totals, sums so far are made instead. */                                                           \
         const W *totals = along->kernel == 1 ? sums : (const W *)far;                                                 \
         const ptrdiff_t made = along->windows * lanes, apart = along->kernel * lanes;                                 \
-        ptrdiff_t first = 0, stop = along->windows, taps[CYPOOL_ONE_BY_ONE], c, j, w, counted = 0;                    \
+        ptrdiff_t ends[4] = {0, 0, along->windows, made}, taps[CYPOOL_ONE_BY_ONE], c, j, w, s, counted = 0;           \
         if (along->kernel > CYPOOL_ONE_BY_ONE || (sizeof(T) == 1 && rows->kernel * along->kernel > 255))              \
             totals = NULL;                                                                                            \
         for (j = 0; totals && j < along->kernel; j++)                                                                 \
             taps[j] = j * lanes;                                                                                      \
         memset(far, 0, lanes * sizeof(uint32_t));                                                                     \
         memset(sums, 0, (length + 64) * sizeof(W));                                                                   \
-        memset(none, 0, real * sizeof(T));                                                                            \
+        memset(none, 0, held * sizeof(T));                                                                            \
         /* Windows at both ends that do not count all of their cells, and those between. */                           \
-        while (divisor == 0 && first < stop && cypool_counted(along, first) < along->kernel)                          \
-            first++;                                                                                                  \
-        while (divisor == 0 && stop > first && cypool_counted(along, stop - 1) < along->kernel)                       \
-            stop--;                                                                                                   \
-        first *= lanes;                                                                                               \
-        stop *= lanes;                                                                                                \
-        for (w = 1 - rows->kernel; w < rows->windows; w++, to += w > 0 ? out_step : 0) {                              \
+        while (divisor == 0 && ends[1] < along->windows && cypool_counted(along, ends[1]) < along->kernel)            \
+            ends[1]++;                                                                                                \
+        while (divisor == 0 && ends[2] > ends[1] && cypool_counted(along, ends[2] - 1) < along->kernel)               \
+            ends[2]--;                                                                                                \
+        ends[1] *= lanes;                                                                                             \
+        ends[2] *= lanes;                                                                                             \
+        for (w = 1 - rows->kernel; w < rows->windows; w++, to += w > 0 ? out_step * bytes : 0) {                      \
             const ptrdiff_t in = rows->first + w + rows->kernel - 1, past = rows->first + w - 1;                      \
             const T *more = in >= 0 && in < rows->size ? from + in * src_step : none;                                 \
             const T *less = w > 0 && past >= 0 && past < rows->size ? from + past * src_step : none;                  \
             if (in + 1 >= 0 && in + 1 < rows->size && w + 1 < rows->windows)                                          \
-                cypool_fetch_row((const char *)(from + (in + 1) * src_step), real * (ptrdiff_t)sizeof(T));            \
+                cypool_fetch_row((const char *)(from + (in + 1) * src_step), held * (ptrdiff_t)sizeof(T));            \
             if (more != less)                                                                                         \
-                NAME##_roll(there, more, less, real);                                                                 \
+                NAME##_roll(there, more, less, held);                                                                 \
             if (w < 0)                                                                                                \
                 continue;                                                                                             \
             if (divisor == 0 && counted != cypool_counted(rows, w)) {                                                 \
@@ -175,10 +205,17 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
                 for (j = NAME##_so_far(far + lanes, sums, length, lanes); j < length; j += lanes)                     \
                     for (c = 0; c < lanes; c++)                                                                       \
                         far[j + lanes + c] = far[j + c] + (uint32_t)sums[j + c];                                      \
-            NAME##_edges(to, totals, far, apart, by, first);                                                          \
-            NAME##_means(to + first, totals ? totals + first : NULL, far + first, apart,                              \
-                         divisor == 0 ? counted * along->kernel : (ptrdiff_t)divisor, stop - first);                  \
-            NAME##_edges(to + stop, totals ? totals + stop : NULL, far + stop, apart, by + stop, made - stop);        \
+            for (s = 0; s < 3; s++) {                                                                                 \
+                const ptrdiff_t at = ends[s], n = ends[s + 1] - at, all = divisor == 0 ? counted * along->kernel      \
+                                                                                       : (ptrdiff_t)divisor;          \
+                const W *here = totals ? totals + at : NULL;                                                          \
+                if (real)                                                                                             \
+                    NAME##_reals(to + at * bytes, real, here, far + at, apart, s == 1 ? NULL : by + at, all, n);      \
+                else if (s == 1)                                                                                      \
+                    NAME##_means((T *)to + at, here, far + at, apart, all, n);                                        \
+                else                                                                                                  \
+                    NAME##_edges((T *)to + at, here, far + at, apart, by + at, n);                                    \
+            }                                                                                                         \
         }                                                                                                             \
     }
 

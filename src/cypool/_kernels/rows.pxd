@@ -101,8 +101,9 @@ cdef extern from "rolling.h" nogil:
         Py_ssize_t size, kernel, windows, first, low, high
 
     # By type of cell: out[w, v] = the mean of the cells in window w of `rows` and window v of `along`, over `divisor`
-    # if that is not 0; src is where cell 0 of both is.
-    ctypedef void (*cypool_rolled)(void* out, Py_ssize_t out_step, const void* src, Py_ssize_t src_step,
+    # if that is not 0; src is where cell 0 of both is. Means are of the cells' type, or `real` numbers of so many
+    # bytes.
+    ctypedef void (*cypool_rolled)(void* out, Py_ssize_t out_step, int real, const void* src, Py_ssize_t src_step,
                                    const cypool_axis* rows, const cypool_axis* along, Py_ssize_t lanes, double divisor,
                                    void* scratch) noexcept
     const cypool_rolled* cypool_rolls
