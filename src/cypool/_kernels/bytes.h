@@ -1,4 +1,4 @@
-/* Codes of a byte each beside lanes that are wider: of N bytes N lanes of C, and back; and of N lanes N numbers of 64 bits.
+/* Codes of a byte each beside lanes that are wider: of N bytes N lanes of C, and back.
 
    gcc takes a vector apart, lane by lane, to convert it to another four or eight times as wide. */
 

@@ -74,8 +74,8 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
     }
 #endif
 
-/* Of cells T, whose columns add up to W, means are made as F: `ones` from which on F is whole, and `least` of T. Over an odd count none is a tie,
-   and the inverse of a power of two is exact: those are had by a multiplication. */
+/* A row of means of the totals that an expression of j makes. Over an odd count none is a tie, and the inverse of a power
+   of two is exact: those are had by a multiplication. */
 #define CYPOOL_ROLLED_MEANS(T, F, ones, total)                                                                        \
     if ((count & 1) || !(count & (count - 1)))                                                                        \
         for (j = 0; j < n; j++)                                                                                       \
@@ -83,7 +83,8 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
     else                                                                                                              \
         for (j = 0; j < n; j++)                                                                                       \
             to[j] = (T)(int32_t)((F)(int32_t)(total) / all + ones - ones);
-/* `out`, of R, over one count, or each over its own. */
+
+/* A row of them as floats R, over one count or each over its own. */
 #define CYPOOL_ROLLED_REALS(R)                                                                                        \
     {                                                                                                                 \
         R *to = (R *)out;                                                                                             \
@@ -100,6 +101,9 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
             for (j = 0; j < n; j++)                                                                                   \
                 to[j] = (R)((double)(int32_t)(past[j] - far[j]) / (double)count);                                     \
     }
+
+/* Cells T, the least of which is `least`, columns of which add up to W. Means are made as F, which is whole from `ones` on;
+   sums so far in vectors V of N, of vectors H of columns. */
 #define CYPOOL_ROLLED(NAME, T, W, F, ones, least, SUM, N, V, H)                                                       \
     CYPOOL_SO_FAR(NAME, W, N, V, H)                                                                                   \
     CYPOOL_APART void NAME##_roll(W *restrict sums, const T *restrict in, const T *restrict out, ptrdiff_t n) {       \
