@@ -233,6 +233,24 @@ PYRAMIDS = (
 )
 
 
+@by_id("case", PYRAMIDS)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
+def test_means_of_image_pyramids(case, dtype, level):
+    info = np.iinfo(dtype)
+    rng = seed(case.id, dtype)
+    for x in (
+        rng.integers(info.min, info.max, case.shape, dtype, endpoint=True),
+        rng.choice(np.array([info.min, info.min + 1, info.max - 1, info.max], dtype), case.shape),
+        rng.integers(0, 3, case.shape, dtype),
+    ):
+        for override in (None, 2, 32):
+            options = {"dtype": dtype, "divisor_override": override}
+            want = reference.avg_pool(x, **case.window, **options)
+            for order, n in zip("CF", (1, 2), strict=True):
+                got = cypool.avg_pool(np.array(x, order=order), **case.window, **options, num_threads=n)
+                assert_same(np.ascontiguousarray(got), want)
+
+
 # Rows of some hundred lanes, of which windows overlap: one cell along or many, few columns and many, pixels and planes.
 ROLLING = (
     Case((4, 300), 3, 1, 1),
@@ -271,6 +289,12 @@ def test_means_by_running_sums(case, dtype, level):
             assert_same(cypool.avg_pool(backwards, **case.window, **options, out=out), want)
 
 
+def rounded_means(totals, count):
+    """totals / count for whole numbers, rounded half to even."""
+    whole, rest = np.divmod(totals, count)
+    return whole + ((2 * rest > count) | ((2 * rest == count) & (whole % 2 == 1)))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
 @pytest.mark.parametrize(
     "kernel", [(127, 129), (127, 127), (128, 128), (181, 181), (255, 3), (3, 255), (256, 5), (90, 182)]
@@ -285,56 +309,22 @@ def test_means_of_large_windows_are_exact(dtype, kernel, level):
     totals = sums[kernel[0] :, kernel[1] :] - sums[: -kernel[0], kernel[1] :]
     totals -= sums[kernel[0] :, : -kernel[1]] - sums[: -kernel[0], : -kernel[1]]
     count = kernel[0] * kernel[1]
-    whole, rest = np.divmod(totals, count)
-    want = whole + ((2 * rest > count) | ((2 * rest == count) & (whole % 2 == 1)))
-    assert_same(cypool.avg_pool(x, kernel, 1, dtype=dtype), want.astype(dtype))
+    assert_same(cypool.avg_pool(x, kernel, 1, dtype=dtype), rounded_means(totals, count).astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 def test_every_mean_of_bytes_is_exact(dtype, level):
-    """Each total that a window of so many bytes can have, over each count that a product divides by."""
+    """Each total that a window of so many bytes can have: of columns, over every small odd count, and of rows."""
     info = np.iinfo(dtype)
-    for kernel in (
-        (3, 3),
-        (1, 5),
-        (3, 5),
-        (5, 5),
-        (7, 9),
-        (11, 11),
-        (1, 127),
-        (3, 43),
-        (5, 33),
-        (2, 3),
-        (4, 9),
-        (16, 5),
-    ):
+    along = ((3, 3), (3, 5), (7, 9), (11, 11), (1, 127), (3, 43), (5, 33), (2, 3), (4, 9), (16, 5))
+    for kernel in (*((count, 1) for count in range(5, 128, 2)), *along):
         count = kernel[0] * kernel[1]
         # Windows lie a window apart in x, but all are made.
         totals = np.arange(count * info.min, count * info.max + 1)
-        whole, rest = np.divmod(totals, count)
-        cells = np.where(np.arange(count)[:, None] < rest, whole + 1, whole).astype(dtype)
-        x = cells.reshape(*kernel, -1).transpose(0, 2, 1).reshape(kernel[0], -1)
+        cells = (totals + np.arange(count)[:, None]) // count
+        x = cells.astype(dtype).reshape(*kernel, -1).transpose(0, 2, 1).reshape(kernel[0], -1)
         got = cypool.avg_pool(x, kernel, 1, dtype=dtype)[0, :: kernel[1]]
-        want = whole + ((2 * rest > count) | ((2 * rest == count) & (whole % 2 == 1)))
-        assert_same(got, want.astype(dtype))
-
-
-@by_id("case", PYRAMIDS)
-@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
-def test_means_of_image_pyramids(case, dtype, level):
-    info = np.iinfo(dtype)
-    rng = seed(case.id, dtype)
-    for x in (
-        rng.integers(info.min, info.max, case.shape, dtype, endpoint=True),
-        rng.choice(np.array([info.min, info.min + 1, info.max - 1, info.max], dtype), case.shape),
-        rng.integers(0, 3, case.shape, dtype),
-    ):
-        for override in (None, 2, 32):
-            options = {"dtype": dtype, "divisor_override": override}
-            want = reference.avg_pool(x, **case.window, **options)
-            for order, n in zip("CF", (1, 2), strict=True):
-                got = cypool.avg_pool(np.array(x, order=order), **case.window, **options, num_threads=n)
-                assert_same(np.ascontiguousarray(got), want)
+        assert_same(got, rounded_means(totals, count).astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", ["int32", "uint8", *FLOATS, "complex64"])

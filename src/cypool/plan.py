@@ -116,9 +116,9 @@ class Request(NamedTuple):
     """What a call wants done; types are places in `TYPES`.
 
     `in_place`: the cells are in the output, and where they come from, if that is wanted, in the indices' array. `means`
-    are of small whole numbers, over one power of two, as what is averaged; `rolled` are of such as well, over as many cells
-    as windows have, as what is averaged or as floats. With a `power` sums are of such powers of the
-    cells' sizes, in float64, and their roots are what is wanted.
+    are of small whole numbers, over one power of two, as what is averaged; `rolled` are of such as well, over as many
+    cells as windows have, as what is averaged or as floats. With a `power` sums are of such powers of the cells' sizes,
+    in float64, and their roots are what is wanted.
     """
 
     op: int
@@ -443,7 +443,7 @@ def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request)
     # Rows of blocks are merged faster: most of what they read they read once.
     most = 3 * SHORT if last.bins is not None else 2 * SHORT if last.extent > last.stride else SHORT - 1
     short = last.count <= SHORT and last.size <= most
-    # The rows of a plane's own are turned all the same if only a table knows their windows, if there are some.
+    # A plane of several rows has its own turned where only a table knows their windows: `_bins` in forward.pyx.
     return plain and few and (short or (last.bins is not None and len(pooled) == 1))
 
 
@@ -536,11 +536,10 @@ def _tiling(
             steps = [a.strides for a in axes] + [k.strides for k in (lanes, *outer)]
             alike = all(of[1] == of[2] for of in steps)
             side = not across or across.strides[1] == lanes.size
-            flat = request.flat and (not across or lanes.size == 1)
-            code = TYPES[request.z_type]
-            direct = (
-                direct and picked and alike and side and (code == "i8" if flat else code == "u1" and not request.flat)
-            )
+            # Where windows run along rows, what one adds to a flat index is the same for each lane of one, not of several.
+            plain = not request.flat or not across or lanes.size == 1
+            wanted = "i8" if request.flat else "u1"
+            direct = direct and picked and alike and side and plain and TYPES[request.z_type] == wanted
         else:
             direct = direct and across is None and not request.divided and request.gaps is None
     # Straight to the output: along rows from scratch (fused) or from the input (bare), or whole blocks (boxed).
@@ -622,7 +621,10 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
 
 
 def _rolls(rows: Axis, across: Axis | None, lanes: int, planes: int, request: Request) -> Tiling:
-    """Choose the tile for running sums: rows of some thousand lanes, as many as are worth the sums they start from."""
+    """Choose the tile for running sums: rows of some thousand lanes, as many as are worth the sums they start from.
+
+    Its scratch, in `slots`, is laid out in rolling.h.
+    """
     axes = [rows, across] if across else [rows]
     none = [0] * len(axes)
     lanes_tile = lanes if across else even(lanes, ROLL)

@@ -212,8 +212,8 @@ def _prepare(
         peak, sums = formula.again if back else formula.passes
         wide = layouts[X][1] == np.float64
         op = formula.op
-        gaps = any(w.dilation > 1 or w.stride > w.kernel for w in found)
-        if back and formula.narrow and formula.p > 1 and not (wide or layouts[G][1] == np.float64 or gaps):
+        between = any(w.dilation > 1 or w.stride > w.kernel for w in found)  # cells that no window has
+        if back and formula.narrow and formula.p > 1 and not (wide or layouts[G][1] == np.float64 or between):
             op = FACTORED[op]
         request = Request(op, back, peak and (wide or not formula.narrow), sums, formula.counted, types)
         table, work, *_ = plan(found, shape, strides, starts, request)

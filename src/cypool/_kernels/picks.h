@@ -69,7 +69,7 @@ typedef void (*cypool_picks)(void *out, void *codes, ptrdiff_t step, int bytes, 
 
 #ifdef CYPOOL_SHUFFLES
 
-/* N codes and first, first + step, ... as numbers of 64 bits, M to a vector L; no code is negative. */
+/* The sums of N codes, none of which is negative, and first, first + step, ...: numbers of 64 bits, M to a vector L. */
 #define CYPOOL_TO_LONGS(C, N, p, a, first, step) CYPOOL_JOIN(cypool_##C##_longs_, N)(p, a, first, step)
 #define CYPOOL_LONGS8(N, L)                                                                                           \
     CYPOOL_INLINE void cypool_int64_t_longs_##N(int64_t *p, L a, int64_t first, int64_t step) {                       \
@@ -175,8 +175,7 @@ CYPOOL_LONGS8(1, int64_t8)
 #endif
 
 /* out[r, j] = the best of src[r, taps[t].at + j * stride] for all t, codes[r, j] its code: as wide as a lane, or of so
-   many bytes, 1 or 8.
-   Strides are 1, 2 and 3; windows leave no cell between them. */
+   many bytes, 1 or 8. Strides are 1, 2 and 3; windows leave no cell between them. */
 #define CYPOOL_PICKS(NAME, T, C, N4, N3, N2, BEATS)                                                                   \
     CYPOOL_PICKS_ONE(NAME##_one, T, C, BEATS)                                                                         \
     CYPOOL_PICKS_VECTORS(NAME, T, C, N4, N3, N2, BEATS)                                                               \

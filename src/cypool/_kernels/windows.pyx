@@ -731,17 +731,14 @@ cdef const double* _side_by_side(const Job* job, Tile* tile, const double* row, 
     cdef Py_ssize_t run = job.head.run
     cdef Py_ssize_t phases = job.head.phases
     cdef Py_ssize_t per_phase = ceil(tile.high[run] - tile.low[run], phases) * tile.lanes
-    cdef Py_ssize_t i
+    cdef Py_ssize_t phase, cell
     if phases == 1:
         return row + first * tile.lanes
-    if phases == 2 and tile.lanes == 1 and first % 2 == 0:
-        interleave(tile.out, row + first // 2, row + per_phase + first // 2, length // 2)
-        if length % 2:
-            tile.out[length - 1] = row[(first + length) // 2]
-        return tile.out
-    for i in range(first, first + length):
-        memcpy(tile.out + (i - first) * tile.lanes, row + i % phases * per_phase + i // phases * tile.lanes,
-               tile.lanes * sizeof(double))
+    for phase in range(min(phases, length)):
+        cell = first + phase
+        spread(tile.out + phase * tile.lanes, phases * tile.lanes,
+               row + cell % phases * per_phase + cell // phases * tile.lanes,
+               (length - phase + phases - 1) // phases, tile.lanes)
     return tile.out
 
 
@@ -821,11 +818,20 @@ cdef void add(double* restrict s, const double* x, Py_ssize_t n) noexcept nogil:
         s[j] += x[j]
 
 
-cdef void interleave(double* restrict out, const double* a, const double* b, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        out[2 * i] = a[i]
-        out[2 * i + 1] = b[i]
+cdef void spread(double* restrict out, Py_ssize_t step, const double* src, Py_ssize_t length,
+                 Py_ssize_t lanes) noexcept nogil:
+    """out[i * step + j] = src[i, j]."""
+    cdef Py_ssize_t i, j
+    if lanes == 1 and step == 2:
+        for i in range(length):
+            out[2 * i] = src[i]
+    elif lanes == 1:
+        for i in range(length):
+            out[i * step] = src[i]
+    else:
+        for i in range(length):
+            for j in range(lanes):
+                out[i * step + j] = src[i * lanes + j]
 
 
 cdef void settle(double* restrict settled, double* restrict lost, double* restrict s, Py_ssize_t n) noexcept nogil:
