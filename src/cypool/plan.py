@@ -52,6 +52,14 @@ BLOCK = 16 * 1024
 """Bytes of a tile's rows that stay in the first-level cache."""
 TURN = 8 * 1024
 """Cells under a tile of planes that are turned into lanes."""
+HELD = 32 * 1024
+"""Cells under a tile of windows that are made in registers; half of that where few tiles would be left."""
+HELD_ROW = 512
+"""Cells of a row that is walked down in pieces of a register each."""
+REGISTER = 64
+"""Bytes of one."""
+ORDERED = 8
+"""Rows under a window that are merged one after the other; of more, the last ones in groups."""
 SHORT = 8
 """Windows of a row that is too short to be merged along, of no more than twice as many cells."""
 WORK = 256 * 1024
@@ -189,6 +197,9 @@ def plan(
     if pooled and not request.rolled and _beside(pooled[-1], lanes, request):
         pooled[-1], lanes = _flat(pooled[-1], lanes), Kept(1, (1,) * len(strides))
     run = None if request.means or request.rolled else _run(pooled, lanes.size, width, request)
+    far = prod(shape) * BYTES[request.x_type] > FAR
+    held = _held(pooled, outer, request, far) if lanes.size == 1 and run is None else 0
+    better = _in_registers(pooled, lanes, list(outer), starts, request, far, held) if held else []
     # Bins of many cells each are runs of memory; of few, they are too many.
     many = run is None or (run.bins is not None and run.size < LONG_BIN * run.count)
     turned = lanes.size == 1 and many and _turned(pooled, outer, width, request)
@@ -198,39 +209,65 @@ def plan(
     rows: list[Axis] = []
     if request.rolled:
         across, rows = (pooled[-1], pooled[:-1]) if _rolls_along(pooled, lanes) else (None, pooled)
+    elif turned and len(pooled) > 1:
+        across, rows = pooled[-1], pooled[:-1]
     elif not run:
         across, rows = _across(pooled, lanes.size, width, request)
     if run:
         across = _continued(run, outer)
     elif rows and not request.flat and not request.rolled:
         rows[-1] = _continued(rows[-1], outer)
-    if not rows:
-        # The kernel wants at least one axis across rows; a kept one serves as windows of one cell.
-        size, of = outer.pop() if outer else Kept(1, (0, 0, 0, 0))
-        rows = [Axis(size, 1, 1, 1, 0, 0, size, of)]
+    rows = rows or [_as_rows(outer)]
     if request.rolled:
         tiling = _rolls(rows[-1], across, lanes.size, prod(k.size for k in outer), request)
     else:
         tiling = _tiling(rows, across, lanes, outer, request, width, run is not None, turned)
+    work = prod(shape) + prod(w.count for w in found) * prod(a.size for a in kept)
+    beside = across is not None and (tiling.crowded or _halo(across, tiling.windows[-1]) > HALO)
+    in_turn = (tiling.streamed or tiling.crowded) and (len(rows) > 1 or beside)
+    table = _table(rows, across, lanes, outer, starts, request, tiling, run is not None, far, turned)
+    if better:
+        table[0] = len(table)
+    return Plan(np.array(table + better, np.int64).tobytes(), work, tiling.streamed, in_turn)
+
+
+def _as_rows(outer: list[Kept]) -> Axis:
+    """Take an axis that is not pooled as windows of one cell: the kernel wants at least one axis across rows."""
+    size, strides = outer.pop() if outer else Kept(1, (0, 0, 0, 0))
+    return Axis(size, 1, 1, 1, 0, 0, size, strides)
+
+
+def _table(
+    rows: list[Axis],
+    across: Axis | None,
+    lanes: Kept,
+    outer: list[Kept],
+    starts: Sequence[int],
+    request: Request,
+    tiling: "Tiling",
+    runs: bool,
+    far: bool,
+    turned: bool,
+    held: int = 0,
+) -> list[int]:
+    """Write down what a kernel reads; in the order of `Head`, `Axis` and `Outer` there."""
     axes = rows + ([across] if across else [])
     gaps = request.gaps
-    far = prod(shape) * BYTES[request.x_type] > FAR
     # A cascade keeps the sums of 1, 2, 4, ... batches of taps, which may be of one tap each, and the latest batch.
     partials = prod(min(a.kernel, a.size) for a in rows).bit_length() + 2
     converts = request.divided or request.y_type != request.lane_type
-    head = [
-        *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
+    table = [
+        0, *request[:5], gaps is not None, *(gaps or (0,) * 5), *starts,
         request.indices, request.counted, request.padded, converts, tiling.staged, tiling.streamed, tiling.together, tiling.direct,
-        tiling.fused, tiling.bare, tiling.boxed, tiling.picked, run is not None, far,
-        turned, request.means, request.rolled, request.power, request.in_place and request.indices,
+        tiling.fused, tiling.bare, tiling.boxed, tiling.picked, runs, far,
+        turned, held, request.means, request.rolled, request.power, request.in_place and request.indices,
         prod(a.size for a in outer), tiling.planes, lanes.size, tiling.lanes, *lanes.strides,
         tiling.buffer, tiling.buffers, tiling.slots, tiling.partial, partials, tiling.slab, tiling.ring,
         tiling.tiles,
         across is not None, len(rows), len(outer),
     ]  # fmt: skip
-    table = list(head)
     lasts: list[int] = []
-    lasts_at = len(head) + 21 * len(axes) + 5 * len(outer)
+    lasts_at = len(table) + 21 * len(axes) + 5 * len(outer)
     for i, (axis, windows, levels, last, folds, slid) in enumerate(
         zip(axes, tiling.windows, tiling.levels, tiling.lasts, tiling.folds, tiling.slid, strict=True)
     ):
@@ -241,10 +278,7 @@ def plan(
         lasts += tiling.rings if axis is rows[-1] else []
     for size, of in outer:
         table += [size, *of]
-    work = prod(shape) + prod(w.count for w in found) * prod(a.size for a in kept)
-    beside = across is not None and (tiling.crowded or _halo(across, tiling.windows[-1]) > HALO)
-    in_turn = (tiling.streamed or tiling.crowded) and (len(rows) > 1 or beside)
-    return Plan(np.array(table + lasts, np.int64).tobytes(), work, tiling.streamed, in_turn)
+    return table + lasts
 
 
 def _halo(axis: Axis, windows: int) -> float:
@@ -431,6 +465,41 @@ def _rolled(pooled: list[Axis], lanes: Kept, request: Request) -> bool:
 def _rolls_along(pooled: list[Axis], lanes: Kept) -> bool:
     """Whether the cells of the last axis follow each other, in the input and in the output, and are not rows themselves."""
     return pooled[-1].strides[:2] == (lanes.size,) * 2 and (len(pooled) > 1 or lanes.size < WIDE)
+
+
+def _held(pooled: list[Axis], outer: list[Kept], request: Request, far: bool) -> int:
+    """Return how many windows of a row are made in a register, which held.h does; 0 if they are not.
+
+    Windows are made in the order in which they are without such registers: across rows first, tap by tap.
+    """
+    if not pooled or request.indices or request.gaps or request.in_place or request.power:
+        return 0
+    *rows, last = pooled
+    plain = request.x_type == request.lane_type == request.y_type and TYPES[request.lane_type] in ("f4", "f8")
+    side = last.strides[:2] == (1, 1) and not (outer and not rows and _continues(last, outer[-1]))
+    small = last.kernel <= DIRECT and (last.bins is not None or _folds(last) == 1)
+    few = prod(min(a.kernel, a.size) for a in rows) <= (BATCH if request.idempotent else ORDERED)
+    if not (plain and side and small and few) or _large(pooled, request):
+        return 0
+    lanes = REGISTER // BYTES[request.lane_type]
+    # Few windows of many planes are made lane by lane; blocks as they lie are loaded with nothing between them.
+    if last.count <= SHORT // 2 or (_side_by_side(last) and 2 * last.count >= lanes):
+        return 0
+    # Two registers of cells cost about 1.6 times as much as one, for each of windows.
+    best, least = 0, 0.0
+    for registers in (1, 2):
+        fit = max((n for n in range(1, lanes + 1) if last.cells(n) <= registers * lanes), default=0)
+        cost = -(-last.count // fit) * (1.0, 1.6)[registers - 1] if fit else 0.0
+        if fit and (not best or cost < least):
+            best, least = even(last.count, fit), cost
+    pieces = -(-last.count // best) if best else 0
+    if pieces == 1:
+        return best if rows or last.stride > 1 or last.count <= SHORT else 0
+    # Rows of more pieces are walked down one piece after the other, which memory is slower at than at whole rows; and
+    # maxima are merged across rows faster by way of scratch, which is what most of the work is in larger windows.
+    near = pieces <= 2 if far else last.size <= HELD_ROW
+    light = last.kernel <= 3 or last.stride > 2 or request.op == SUM
+    return best if rows and near and light else 0
 
 
 def _turned(pooled: list[Axis], outer: list[Kept], width: int, request: Request) -> bool:
@@ -620,6 +689,28 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     )  # fmt: skip
 
 
+def _in_registers(
+    pooled: list[Axis], lanes: Kept, outer: list[Kept], starts: Sequence[int], request: Request, far: bool, held: int
+) -> list[int]:
+    """Lay out a call whose rows are held in registers; see held.h."""
+    *rows, across = pooled
+    if rows:
+        rows[-1] = _continued(rows[-1], outer)
+    rows = rows or [_as_rows(outer)]
+    windows = [1] * len(rows) + [across.count]
+    planes = prod(k.size for k in outer)
+    cells = prod(-(-a.size // a.count) for a in rows) * across.size
+    total = cells * prod(a.count for a in rows) * planes
+    planes_tile = _fill(rows, windows, planes, max(1, min(HELD, max(HELD // 2, total // TILES)) // cells))
+    tiles = prod(-(-a.count // w) for a, w in zip(rows, windows, strict=False)) * -(-planes // planes_tile)
+    none = [0] * len(windows)
+    tiling = Tiling(
+        windows, none, [[] for _ in none], none, False, [False] * len(none), [], 1, planes_tile, 0, False, False, False, True, False, False, True,
+        False, 0, 0, 0, 0, 0, 0, tiles,
+    )  # fmt: skip
+    return _table(rows, across, lanes, outer, starts, request, tiling, False, far, False, held)
+
+
 def _rolls(rows: Axis, across: Axis | None, lanes: int, planes: int, request: Request) -> Tiling:
     """Choose the tile for running sums: rows of some thousand lanes, as many as are worth the sums they start from.
 
@@ -657,15 +748,16 @@ def _block(
     windows = [1] * len(rows)
     lanes_tile = lanes
     row = 1
-    if across:
-        if lanes >= WIDE and (request.gaps or request.x_type != request.lane_type):
-            lanes_tile = even(lanes, max(16, ROW // 2 // across.extent))
-        windows.append(_columns(across, lanes_tile))
-        row = _pitch(across, windows[-1])
-    elif turned:
-        lanes_tile = even(lanes, WIDE * (4 if 4 * WIDE * prod(a.size for a in rows) <= TURN else 2))
-    elif lanes > ROW // 2:
+    axes = [*rows, across] if across else rows
+    if turned:
+        lanes_tile = even(lanes, WIDE * (4 if 4 * WIDE * prod(a.size for a in axes) <= TURN else 2))
+    elif across and lanes >= WIDE and (request.gaps or request.x_type != request.lane_type):
+        lanes_tile = even(lanes, max(16, ROW // 2 // across.extent))
+    elif not across and lanes > ROW // 2:
         lanes_tile = ROW // 4
+    if across:
+        windows.append(across.count if turned else _columns(across, lanes_tile))
+        row = _pitch(across, windows[-1])
     row *= lanes_tile
     # Rows of large windows are work enough for a tile each.
     budget = max(1, min(BLOCK // width // row, WORK // (row * prod(min(a.kernel, a.size) for a in rows))))
@@ -679,8 +771,10 @@ def _block(
     planes_tile = _fill(rows, windows, planes, budget, step)
     buffer = planes_tile * prod(windows[: len(rows)]) * row
     staged = 0
+    if turned:
+        staged, buffer = 1, max(buffer, _box(rows, windows, row))
     # Cells that may be absent are looked at on their way into scratch.
-    if request.gaps or request.x_type != request.lane_type or (across and across.strides[0] != lanes_tile):
+    elif request.gaps or request.x_type != request.lane_type or (across and across.strides[0] != lanes_tile):
         box = _box(rows, windows, row)
         overlapping = any(a.kernel > a.stride for a in rows)
         # Rows without a gap between them are copied in one go.
@@ -688,8 +782,6 @@ def _block(
         joined = rows[-1].strides[0] == cells * lanes_tile and (not across or across.strides[0] == lanes_tile)
         staged = 1 if (overlapping or picked or joined) and box <= STREAM // _weight(width, request) else 2
         buffer = max(buffer, box if staged == 1 else windows[len(rows) - 1] * row)
-    elif turned:
-        staged, buffer = 1, max(buffer, _box(rows, windows, row))
     return windows, planes_tile, lanes_tile, staged, buffer
 
 

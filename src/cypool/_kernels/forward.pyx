@@ -31,7 +31,7 @@ elements, except where a name ends in `bytes`. With indices, the code of a value
 """
 
 from cython.parallel cimport prange
-from libc.stdint cimport uint8_t, uintptr_t
+from libc.stdint cimport int8_t, uint8_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -40,7 +40,7 @@ from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport choose_loops, read_plan
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport powers, roots
-from cypool._kernels.rows cimport cypool_axis, cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.rows cimport cypool_axis, cypool_held_piece, cypool_tap, cypool_windows, flags_of, paired
 from cypool._kernels.vectors cimport FAR, cypool_fetch_row
 from cypool._kernels.walk cimport advance
 
@@ -52,6 +52,7 @@ cdef enum:
     FEW_ROWS = 3        # of few lanes: not worth turning
     LEVELS = 32         # of a ladder
     ALIGNMENT = 64      # bytes
+    HELD_LANES = 16     # of the largest register
     LONG_RUN = 256      # elements: rows as long as this are merged one by one
     WIDE_LANES = 8      # lanes as many as this need no splitting
     SHORT_ROW = 64      # elements: shorter rows are not worth a call each
@@ -113,6 +114,7 @@ cdef struct Tile:
     uint8_t* flags                  # which of a row's cells are there,
     uint8_t* enough                 # which of its windows have enough of them,
     double* divisors                # and what their sums are divided by
+    cypool_held_piece* pieces            # of rows that are held in registers
 
 
 def pool(source not None, result not None, indices, bytes plan not None, double divisor, int threads):
@@ -231,7 +233,9 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     cdef Py_ssize_t by = columns * head.lanes_tile * <Py_ssize_t>sizeof(double) if head.fused or head.boxed else 0
     cdef Py_ssize_t row = columns * head.lanes_tile
     cdef Py_ssize_t gaps = head.buffer * (WIDEST + 1) + row * (<Py_ssize_t>sizeof(double) + 1) if head.masked else 0
-    cdef char* scratch = <char*>malloc(values + codes + arrays + by + gaps + ALIGNMENT)
+    cdef Py_ssize_t pieces = (columns + head.held - 1) // head.held if head.held else 0
+    cdef Py_ssize_t held = pieces * (sizeof(cypool_held_piece) + job.across.kernel * HELD_LANES) if head.held else 0
+    cdef char* scratch = <char*>malloc(values + codes + arrays + by + held + gaps + ALIGNMENT)
     if scratch == NULL:
         return NULL
     tile.buffers = scratch + ALIGNMENT - <uintptr_t>scratch % ALIGNMENT
@@ -246,6 +250,9 @@ cdef char* _scratch(const Job* job, Tile* tile) noexcept nogil:
     tile.by = <char*>(tile.counts + columns)
     tile.by_count = tile.by_same = tile.counted = -1
     tile.by_length = 0
+    if head.held:
+        tile.pieces = <cypool_held_piece*>(tile.by + by)
+        _cut(job.across, head.held, tile.pieces, pieces)
     if head.masked:
         tile.divisors = tile.counts + columns
         tile.row = <char*>(tile.divisors + row)
@@ -396,14 +403,13 @@ cdef void _planes(const Job* job, Tile* tile) noexcept nogil:
 
 
 cdef Py_ssize_t _plane(const Job* job, Array array, Py_ssize_t plane) noexcept nogil:
-    """Return where a plane starts in one of the arrays."""
+    """Return where a plane starts in one of the arrays. A division takes as long as ten cells: none for the first axis."""
     cdef Py_ssize_t offset = job.head.starts[<int>array]
-    cdef Py_ssize_t i = job.head.n_outer - 1
-    while plane:
+    cdef Py_ssize_t i
+    for i in range(job.head.n_outer - 1, 0, -1):
         offset += plane % job.outer[i].size * job.outer[i].strides[<int>array]
         plane //= job.outer[i].size
-        i -= 1
-    return offset
+    return offset + plane * job.outer[0].strides[<int>array] if job.head.n_outer else offset
 
 
 cdef inline Py_ssize_t _extent(const Axis* axis) noexcept nogil:
@@ -579,6 +585,10 @@ cdef void _merge_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssi
             n += many
             _next_tap(job, strides, low, high, many, tap, &offset, &code, &mark)
         total -= n
+        if head.held:
+            _hold_rows(job, tile, x, base, step, taps, n, rows, out + target * job.lane_bytes, out_step,
+                       <const char*>divisors)
+            return
         for p in range(plane, plane + planes):
             result = out + (tile.plane_to[p] + target) * job.lane_bytes
             if batch or total:
@@ -602,6 +612,46 @@ cdef void _merge_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssi
             batch += 1
     if batch:
         _cascaded(job, tile, batch, out + (tile.plane_to[plane] + target) * job.lane_bytes, length)
+
+
+cdef inline void _hold_rows(const Job* job, Tile* tile, Memory x, Py_ssize_t first, Py_ssize_t step,
+                            const Py_ssize_t* taps, Py_ssize_t n, Py_ssize_t rows, char* out, Py_ssize_t out_step,
+                            const char* divisors) noexcept nogil:
+    """Merge the rows of all planes of the tile in registers, along them as well, piece by piece."""
+    cdef const cypool_held_piece* piece = tile.pieces
+    cdef Py_ssize_t last = first + taps[n - 1] + (rows - 1) * step + job.across.size - 1
+    cdef Py_ssize_t p
+    cdef Py_ssize_t w = 0
+    for p in range(tile.planes):
+        address(x, first + tile.plane_x[p], last + tile.plane_x[p], job.x_bytes)
+    while w < tile.columns:
+        job.steps.held(out + w * job.lane_bytes, out_step, tile.plane_to, x.data + (first + piece.first) * job.x_bytes,
+                       step, tile.plane_x, tile.planes, rows, taps, n, piece, divisors)
+        w += piece.windows
+        if divisors != NULL:
+            divisors += piece.windows * job.lane_bytes
+        piece += 1
+
+
+cdef void _cut(const Axis* axis, Py_ssize_t windows, cypool_held_piece* pieces, Py_ssize_t n) noexcept nogil:
+    """Cut an axis into `n` pieces of so many windows, and find the cells under their taps."""
+    cdef int8_t* places = <int8_t*>(pieces + n)
+    cdef cypool_held_piece* piece
+    cdef Py_ssize_t i, j, t, w, first, last
+    memset(places, -1, n * axis.kernel * HELD_LANES)
+    for i in range(n):
+        piece = &pieces[i]
+        w = i * windows
+        piece.kernel = axis.kernel
+        piece.places = places
+        piece.windows = min(windows, axis.count - w)
+        piece.first = max(_start(axis, w), 0)
+        piece.cells = min(_start(axis, w) + _span(axis, w, piece.windows), axis.size) - piece.first
+        for j in range(piece.windows):
+            _taps(axis, w + j, 0, 0, &first, &last)
+            for t in range(first, last):
+                places[t * HELD_LANES + j] = <int8_t>(_start(axis, w + j) + t * axis.dilation - piece.first)
+        places += axis.kernel * HELD_LANES
 
 
 cdef void _pick_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssize_t source,
@@ -1421,7 +1471,7 @@ cdef void _edge(const Job* job, Tile* tile, Memory x, Memory y, Py_ssize_t first
 
 cdef inline bint _one_by_one(const Job* job, Tile* tile) noexcept nogil:
     """Whether rows are merged one by one, and not in one run over all of them."""
-    return (tile.columns * tile.lanes >= LONG_RUN or tile.planes * tile.rows == 1
+    return (tile.columns * tile.lanes >= LONG_RUN or tile.planes * tile.rows == 1 or job.head.turned
             or tile.cells < job.across.stride or job.across.bins != 0 or job.across.slid or job.across.doubled)
 
 
@@ -1763,31 +1813,34 @@ cdef void _store_turned(const Job* job, Tile* tile, char* block, char* divided, 
     cdef const Head* head = &job.head
     cdef Py_ssize_t bytes = job.lane_bytes
     cdef Py_ssize_t step = head.lane_strides[<int>Y]
-    cdef Py_ssize_t windows = tile.rows * tile.planes
+    cdef Py_ssize_t windows = tile.columns
+    cdef Py_ssize_t walked = head.n_rows
     cdef Py_ssize_t index[MAX_AXES]
-    cdef Py_ssize_t a, p, w, to
-    cdef Py_ssize_t walked = 0
+    cdef Py_ssize_t a, p, r, w, to
     cdef double count
     for a in range(head.n_rows):
         index[a] = tile.first[a]
     if head.converts and not head.counted:
-        job.steps.store(divided, 1, 1, block, windows * tile.lanes, 1, NULL, job.divisor)
+        job.steps.store(divided, 1, 1, block, tile.planes * tile.rows * tile.columns * tile.lanes, 1, NULL,
+                        job.divisor)
     elif head.converts:
-        for w in range(windows):
+        if head.has_across:
+            _count_columns(job, tile)
+        for r in range(tile.planes * tile.rows):
             count = 1
             for a in range(head.n_rows):
                 count *= _count(&job.rows[a], index[a], head.padded)
-            job.steps.store(divided + w * tile.lanes * bytes, 1, 1, block + w * tile.lanes * bytes, tile.lanes, 1, NULL,
-                            count)
+            for w in range(tile.columns):
+                to = (r * tile.columns + w) * tile.lanes * bytes
+                job.steps.store(divided + to, 1, 1, block + to, tile.lanes, 1, NULL,
+                                count * tile.counts[w] if head.has_across else count)
             advance(index, tile.first, tile.end, head.n_rows)
     if head.converts:
         block = divided
     # Windows that lie side by side in each plane of the output are one row.
-    windows = 1
-    for walked in range(head.n_rows - 1, -1, -1):
+    while walked > 0 and job.rows[walked - 1].strides[<int>Y] == windows:
+        walked -= 1
         windows *= tile.count[walked]
-        if walked == 0 or job.rows[walked - 1].strides[<int>Y] != windows:
-            break
     for p in range(tile.planes):
         while True:
             to = _plane(job, Y, tile.plane + p) + tile.lane * step

@@ -15,6 +15,7 @@ from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_norm_
 from cypool._kernels.rows cimport cypool_max_along, cypool_min_along, cypool_sum_along, cypool_alongs
 from cypool._kernels.rows cimport cypool_max_doubled, cypool_min_doubled, cypool_sum_doubled, cypool_doubles
 from cypool._kernels.rows cimport cypool_max_slide, cypool_min_slide, cypool_sum_slide, cypool_slides
+from cypool._kernels.rows cimport HELD_BYTES, cypool_held, cypool_max_held, cypool_min_held, cypool_sum_held
 from cypool._kernels.rows cimport cypool_means, cypool_rolled, cypool_rolls, cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, load_codes, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
@@ -39,6 +40,7 @@ cdef struct Steps:
     cypool_alongs along     # and for most others
     cypool_picks picks      # NULL where they do not
     cypool_runs runs
+    cypool_held held        # NULL but for floats
     cypool_turn turn        # NULL but for lanes of four and eight bytes
     fill_f fill
     split_f split
@@ -75,11 +77,12 @@ cdef struct Outer:
 
 # One call: the head of `plan.py`'s table, what follows it, and the loops for its types.
 cdef struct Head:
+    Py_ssize_t better           # where in the table the plan is for rows held in registers, if there is one
     Py_ssize_t op, x_type, lane_type, y_type, z_type
     Py_ssize_t masked, where, omit, paired, count_type, least
     Py_ssize_t starts[4]
     Py_ssize_t indices, counted, padded, converts, staged, streamed, together, direct, fused, bare, boxed, picked
-    Py_ssize_t runs, far, turned, means, rolled, power, coded
+    Py_ssize_t runs, far, turned, held, means, rolled, power, coded
     Py_ssize_t planes, planes_tile, lanes, lanes_tile
     Py_ssize_t lane_strides[4]
     Py_ssize_t buffer, buffers, slots, partial, partials, slab, ring, n_tiles
@@ -103,6 +106,9 @@ cdef inline void read_plan(Job* job, const Py_ssize_t* table, double divisor):
     """Lay the plan's table open and choose its loops."""
     cdef const Axis* axes
     job.head = (<const Head*>table)[0]
+    if HELD_BYTES and job.head.better:
+        table += job.head.better
+        job.head = (<const Head*>table)[0]
     job.table = table
     job.divisor = divisor
     job.values = NULL
@@ -187,6 +193,7 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
         job.steps.slide = cypool_max_slide[job.head.lane_type]
         job.steps.along = cypool_max_along[job.head.lane_type]
         job.steps.runs = cypool_max_runs[job.head.lane_type]
+        job.steps.held = cypool_max_held[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Max]
         job.steps.erase = <erase_f><void*>erase[lane_t, Max]
     else:
@@ -196,6 +203,7 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
         job.steps.slide = cypool_min_slide[job.head.lane_type]
         job.steps.along = cypool_min_along[job.head.lane_type]
         job.steps.runs = cypool_min_runs[job.head.lane_type]
+        job.steps.held = cypool_min_held[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Min]
         job.steps.erase = <erase_f><void*>erase[lane_t, Min]
     # Halves are compared as floats, times shifted so that NaT wins; all of these may hold a NaN.
@@ -210,6 +218,7 @@ cdef inline void _sums(Job* job, sum_t* lane) noexcept:
     job.steps.slide = cypool_sum_slide[job.head.lane_type]
     job.steps.along = cypool_sum_along[job.head.lane_type]
     job.steps.runs = cypool_sum_runs[job.head.lane_type]
+    job.steps.held = cypool_sum_held[job.head.lane_type]
     job.steps.fill = <fill_f><void*>fill[sum_t, Sum]
     job.steps.erase = <erase_f><void*>erase[sum_t, Sum]
     if sum_t is uint16_t or sum_t is int32_t or sum_t is uint64_t:

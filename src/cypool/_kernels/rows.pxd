@@ -90,6 +90,24 @@ cdef extern from "across.h" nogil:
     const across_f* cypool_min_across
     const across_f* cypool_sum_across
 
+cdef extern from "held.h" nogil:
+    # A piece of a row: where it starts, and the cell of it under each tap of each window, tap by tap, LANES for each; -1
+    # for none.
+    ctypedef struct cypool_held_piece:
+        Py_ssize_t first, cells, windows, kernel
+        const int8_t* places
+
+    # By type of lane: out[out_planes[p] + r, j] = the merged src[src_planes[p] + r, taps[i] + places[t, j]] for all i
+    # and t, over divisors[j] if there are any (sums only). For registers of HELD_BYTES, NULL if these are 0.
+    enum: HELD_BYTES "CYPOOL_HELD_BYTES"
+    ctypedef void (*cypool_held)(void* out, Py_ssize_t out_step, const Py_ssize_t* out_planes, const void* src,
+                                 Py_ssize_t src_step, const Py_ssize_t* src_planes, Py_ssize_t planes, Py_ssize_t rows,
+                                 const Py_ssize_t* taps, Py_ssize_t n_taps, const cypool_held_piece* piece,
+                                 const void* divisors)
+    const cypool_held* cypool_max_held
+    const cypool_held* cypool_min_held
+    const cypool_held* cypool_sum_held
+
 cdef extern from "means.h" nogil:
     # As `cypool_sum_across`, over a power of two, for kernels and strides of 1 and of 2.
     const across_f* cypool_means
