@@ -90,6 +90,18 @@ def check_sums(x, case, wanted, threads=THREADS):
             assert_same(result, results[0])
 
 
+def check_levels(case, dtype):
+    """All levels and thread counts come to the same, to the last bit."""
+    for name in ("max_pool", "min_pool", "sum_pool", "avg_pool"):
+        x = zeros(case, name).astype(dtype) if name in ("max_pool", "min_pool") else finite(case.shape, dtype)
+        results = []
+        for level, n in itertools.product(LEVELS, (1, 2)):
+            with running(level):
+                results.append(getattr(cypool, name)(x, **case.window, num_threads=n))
+        for result in results:
+            assert_same(result, results[0])
+
+
 @functools.cache
 def extremes_of(case, dtype, layout="C"):
     x = LAYOUTS[layout](ordered(case.shape, dtype))
@@ -681,6 +693,37 @@ def test_windows_along_rows_about_the_lanes_of_64_bytes(size, dtype, level):
         check_sums(x, case, {(n, ()): wanted_sums(n, x, case, {}) for n in ("sum_pool", "avg_pool")}, threads=(1,))
 
 
+# Rows of one to some registers of windows, of one or two of cells; the last has too few rows for a tile of them.
+IN_REGISTERS = [
+    Case((3, 7, cells), (3, kernel), stride, padding, (1, dilation))
+    for cells in (13, 15, 16, 17, 31, 32, 33, 56, 70)
+    for kernel, stride, padding, dilation in ((2, 1, 0, 1), (3, 1, 1, 1), (3, 2, 1, 1), (2, 1, (1, 3), 3), (5, 3, 2, 1))
+] + [
+    Case((5, 4, 6, 11), (2, 2, 3), 1, 1),
+    Case((33, 14), (3,), 2, 1),
+    Case((2, 300, 11), (2, 5), 1, 1, (1, 2)),
+    Case((1, 2, 9), (2, 4), (1, 2), (0, 3), ceil_mode=True),
+]
+
+
+@by_id("case", IN_REGISTERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_windows_in_registers(case, dtype):
+    """Which not every level has: a plan for both comes to the same."""
+    x = ordered(case.shape, dtype)
+    arguments = case.kernel_size, case.stride, case.padding, case.dilation, tuple(range(-len(case.kernel_size), 0))
+    table = calls.prepare(MAX, x.shape, x.strides, x.dtype, False, None, None, *arguments, case.ceil_mode, False).table
+    assert np.frombuffer(table, np.int64)[0] > 0
+    wanted = {n: wanted_extremes(n, x, case) for n in ("max_pool", "min_pool")}
+    numbers = finite(case.shape, dtype)
+    sums = {(n, ()): wanted_sums(n, numbers, case, {}) for n in ("sum_pool", "avg_pool")}
+    for level in LEVELS:
+        with running(level):
+            check_extremes(x, case, wanted)
+            check_sums(numbers, case, sums)
+    check_levels(case, dtype)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_axes_in_turn_divide_by_the_cells_of_the_whole_window(dtype, level):
     x = seed("in turn", dtype).standard_normal((30, 16, 18)).astype(dtype)
@@ -711,14 +754,7 @@ def test_axes_in_turn_carry_indices(dtype, level):
 @by_id("case", (*FEW, *LARGE))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_levels_agree_to_the_last_bit(case, dtype):
-    for name in ("max_pool", "min_pool", "sum_pool", "avg_pool"):
-        x = zeros(case, name).astype(dtype) if name in ("max_pool", "min_pool") else finite(case.shape, dtype)
-        results = []
-        for level, n in itertools.product(LEVELS, (1, 2)):
-            with running(level):
-                results.append(getattr(cypool, name)(x, **case.window, num_threads=n))
-        for result in results:
-            assert_same(result, results[0])
+    check_levels(case, dtype)
 
 
 # --------------------------------------------------------------------------------------------------- many axes

@@ -10,7 +10,8 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
               (picks.h), and those that are one run of memory, as whole planes are (runs.h);
     store     rows are divided (averages), converted and written.
 
-Many planes of short rows become lanes on their way into scratch, and their windows planes again (turn.h); means of
+Windows of floats may never leave registers that hold whole pieces of rows (held.h). Otherwise
+many planes of short rows become lanes on their way into scratch, and their windows planes again (turn.h); means of
 small whole numbers go from the input to the output in registers (means.h), those of windows that overlap by running
 sums (rolling.h).
 
@@ -40,7 +41,7 @@ from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport choose_loops, read_plan
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport powers, roots
-from cypool._kernels.rows cimport cypool_axis, cypool_held_piece, cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.rows cimport HELD_LANES, cypool_axis, cypool_held_piece, cypool_tap, cypool_windows, flags_of, paired
 from cypool._kernels.vectors cimport FAR, cypool_fetch_row
 from cypool._kernels.walk cimport advance
 
@@ -52,7 +53,6 @@ cdef enum:
     FEW_ROWS = 3        # of few lanes: not worth turning
     LEVELS = 32         # of a ladder
     ALIGNMENT = 64      # bytes
-    HELD_LANES = 16     # of the largest register
     LONG_RUN = 256      # elements: rows as long as this are merged one by one
     WIDE_LANES = 8      # lanes as many as this need no splitting
     SHORT_ROW = 64      # elements: shorter rows are not worth a call each
@@ -403,7 +403,7 @@ cdef void _planes(const Job* job, Tile* tile) noexcept nogil:
 
 
 cdef Py_ssize_t _plane(const Job* job, Array array, Py_ssize_t plane) noexcept nogil:
-    """Return where a plane starts in one of the arrays. A division takes as long as ten cells: none for the first axis."""
+    """Return where a plane starts in one of the arrays; no division for the first axis, as one costs ten cells."""
     cdef Py_ssize_t offset = job.head.starts[<int>array]
     cdef Py_ssize_t i
     for i in range(job.head.n_outer - 1, 0, -1):

@@ -11,9 +11,10 @@
 #include "across.h"
 
 #define CYPOOL_MOST_TAPS 8 /* along a row */
+#define CYPOOL_HELD_LANES 16
 
-/* A piece of a row: so many windows of so many cells, which is one register of windows and at most two of cells, and the
-   cell under each tap of each window, tap by tap for as many windows as there are lanes: -1 for none. */
+/* A piece of a row: so many windows of so many cells, one register of windows and at most two of cells, and the
+   cell under each tap of each window, tap by tap for 16 windows: -1 for none. */
 typedef struct {
     ptrdiff_t first, cells, windows, kernel;
     const int8_t *places;
@@ -21,7 +22,8 @@ typedef struct {
 
 typedef void (*cypool_held)(void *out, ptrdiff_t out_step, const ptrdiff_t *out_planes, const void *src,
                             ptrdiff_t src_step, const ptrdiff_t *src_planes, ptrdiff_t planes, ptrdiff_t rows,
-                            const ptrdiff_t *taps, ptrdiff_t n_taps, const cypool_held_piece *piece, const void *divisors);
+                            const ptrdiff_t *taps, ptrdiff_t n_taps, const cypool_held_piece *piece,
+                            const void *divisors);
 
 #if defined(__AVX512BW__) && defined(__AVX512VL__)
 #define CYPOOL_HELD_BYTES 64
@@ -72,7 +74,7 @@ CYPOOL_INLINE __mmask16 cypool_first(ptrdiff_t lanes) {
         for (i = 0; i < X; i++)                                                                                       \
             cells[i] = (V##_mask)cypool_first(piece->cells - i * lanes);                                              \
         for (t = 0; t < kernel; t++) {                                                                                \
-            at[t] = V##_places(piece->places + 16 * t);                                                               \
+            at[t] = V##_places(piece->places + CYPOOL_HELD_LANES * t);                                                \
             real[t] = V##_real(at[t]);                                                                                \
         }                                                                                                             \
         for (p = 0; p < planes; p++) {                                                                                \

@@ -91,8 +91,8 @@ cdef extern from "across.h" nogil:
     const across_f* cypool_sum_across
 
 cdef extern from "held.h" nogil:
-    # A piece of a row: where it starts, and the cell of it under each tap of each window, tap by tap, LANES for each; -1
-    # for none.
+    # A piece of a row: where it starts, and which of its cells is under each tap of each window, tap by tap for 16
+    # windows; -1 for none.
     ctypedef struct cypool_held_piece:
         Py_ssize_t first, cells, windows, kernel
         const int8_t* places
@@ -100,6 +100,7 @@ cdef extern from "held.h" nogil:
     # By type of lane: out[out_planes[p] + r, j] = the merged src[src_planes[p] + r, taps[i] + places[t, j]] for all i
     # and t, over divisors[j] if there are any (sums only). For registers of HELD_BYTES, NULL if these are 0.
     enum: HELD_BYTES "CYPOOL_HELD_BYTES"
+    enum: HELD_LANES "CYPOOL_HELD_LANES"
     ctypedef void (*cypool_held)(void* out, Py_ssize_t out_step, const Py_ssize_t* out_planes, const void* src,
                                  Py_ssize_t src_step, const Py_ssize_t* src_planes, Py_ssize_t planes, Py_ssize_t rows,
                                  const Py_ssize_t* taps, Py_ssize_t n_taps, const cypool_held_piece* piece,
