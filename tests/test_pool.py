@@ -92,12 +92,13 @@ def check_sums(x, case, wanted, threads=THREADS):
 
 def check_levels(case, dtype):
     """All levels and thread counts come to the same, to the last bit."""
-    for name in ("max_pool", "min_pool", "sum_pool", "avg_pool"):
+    for name in ("max_pool", "min_pool", "sum_pool", "avg_pool", "lp_pool"):
         x = zeros(case, name).astype(dtype) if name in ("max_pool", "min_pool") else finite(case.shape, dtype)
+        more = {"norm_type": 2} if name == "lp_pool" else {}
         results = []
         for level, n in itertools.product(LEVELS, (1, 2)):
             with running(level):
-                results.append(getattr(cypool, name)(x, **case.window, num_threads=n))
+                results.append(getattr(cypool, name)(x, **more, **case.window, num_threads=n))
         for result in results:
             assert_same(result, results[0])
 
@@ -707,7 +708,7 @@ IN_REGISTERS = [
 
 
 @by_id("case", IN_REGISTERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_rows_of_windows_in_registers(case, dtype):
     """Which not every level has: a plan for both comes to the same."""
     x = ordered(case.shape, dtype)

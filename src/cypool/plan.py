@@ -472,19 +472,16 @@ def _held(pooled: list[Axis], outer: list[Kept], request: Request, far: bool) ->
 
     Windows are made in the order in which they are without such registers: across rows first, tap by tap.
     """
-    if not pooled or request.indices or request.gaps or request.in_place or request.power:
+    if not pooled or request.indices or request.gaps or request.in_place:
         return 0
     *rows, last = pooled
-    plain = request.x_type == request.lane_type == request.y_type and TYPES[request.lane_type] in ("f4", "f8")
-    side = last.strides[:2] == (1, 1) and not (outer and not rows and _continues(last, outer[-1]))
+    names = ("f4",) if request.power else ("f4", "f8", "f2", "bfloat16")
+    able = request.x_type == request.y_type and TYPES[request.x_type] in names and request.power in (0, 2)
     small = last.kernel <= DIRECT and (last.bins is not None or _folds(last) == 1)
     few = prod(min(a.kernel, a.size) for a in rows) <= (BATCH if request.idempotent else ORDERED)
-    if not (plain and side and small and few) or _large(pooled, request):
+    if not (able and small and few and last.strides[:2] == (1, 1)) or _large(pooled, request):
         return 0
     lanes = REGISTER // BYTES[request.lane_type]
-    # Few windows of many planes are made lane by lane; blocks as they lie are loaded with nothing between them.
-    if last.count <= SHORT // 2 or (_side_by_side(last) and 2 * last.count >= lanes):
-        return 0
     # Two registers of cells cost about 1.6 times as much as one, for each of windows.
     best, least = 0, 0.0
     for registers in (1, 2):
@@ -492,9 +489,16 @@ def _held(pooled: list[Axis], outer: list[Kept], request: Request, far: bool) ->
         cost = -(-last.count // fit) * (1.0, 1.6)[registers - 1] if fit else 0.0
         if fit and (not best or cost < least):
             best, least = even(last.count, fit), cost
+    if request.x_type != request.lane_type:
+        # The other way is a long one, by scratch.
+        return best if last.size <= ROW else 0
+    # Few windows of many planes are made lane by lane; blocks as they lie are loaded with nothing between them.
+    if last.count <= SHORT // 2 or (_side_by_side(last) and 2 * last.count >= lanes):
+        return 0
     pieces = -(-last.count // best) if best else 0
     if pieces == 1:
-        return best if rows or last.stride > 1 or last.count <= SHORT else 0
+        continued = outer and not rows and _continues(last, outer[-1])
+        return best if rows or (not continued and (last.stride > 1 or last.count <= SHORT)) else 0
     # Rows of more pieces are walked down one piece after the other, which memory is slower at than at whole rows; and
     # maxima are merged across rows faster by way of scratch, which is what most of the work is in larger windows.
     near = pieces <= 2 if far else last.size <= HELD_ROW

@@ -41,7 +41,8 @@ from cypool._kernels.job cimport Array, Axis, Head, Job, MASK, SUM, X, Y, Z
 from cypool._kernels.job cimport choose_loops, read_plan
 from cypool._kernels.memory cimport Memory, address, memory_of, table_of
 from cypool._kernels.powers cimport powers, roots
-from cypool._kernels.rows cimport HELD_LANES, cypool_axis, cypool_held_piece, cypool_tap, cypool_windows, flags_of, paired
+from cypool._kernels.rows cimport HELD_LANES, cypool_axis, cypool_held_piece, cypool_tap, cypool_windows, flags_of
+from cypool._kernels.rows cimport paired
 from cypool._kernels.vectors cimport FAR, cypool_fetch_row
 from cypool._kernels.walk cimport advance
 
@@ -586,7 +587,7 @@ cdef void _merge_rows(const Job* job, Tile* tile, Memory x, char* staged, Py_ssi
             _next_tap(job, strides, low, high, many, tap, &offset, &code, &mark)
         total -= n
         if head.held:
-            _hold_rows(job, tile, x, base, step, taps, n, rows, out + target * job.lane_bytes, out_step,
+            _hold_rows(job, tile, x, base, step, taps, n, rows, out + target * job.y_bytes, out_step,
                        <const char*>divisors)
             return
         for p in range(plane, plane + planes):
@@ -625,7 +626,7 @@ cdef inline void _hold_rows(const Job* job, Tile* tile, Memory x, Py_ssize_t fir
     for p in range(tile.planes):
         address(x, first + tile.plane_x[p], last + tile.plane_x[p], job.x_bytes)
     while w < tile.columns:
-        job.steps.held(out + w * job.lane_bytes, out_step, tile.plane_to, x.data + (first + piece.first) * job.x_bytes,
+        job.steps.held(out + w * job.y_bytes, out_step, tile.plane_to, x.data + (first + piece.first) * job.x_bytes,
                        step, tile.plane_x, tile.planes, rows, taps, n, piece, divisors)
         w += piece.windows
         if divisors != NULL:

@@ -15,7 +15,7 @@ from cypool._kernels.rows cimport cypool_max_runs, cypool_min_runs, cypool_norm_
 from cypool._kernels.rows cimport cypool_max_along, cypool_min_along, cypool_sum_along, cypool_alongs
 from cypool._kernels.rows cimport cypool_max_doubled, cypool_min_doubled, cypool_sum_doubled, cypool_doubles
 from cypool._kernels.rows cimport cypool_max_slide, cypool_min_slide, cypool_sum_slide, cypool_slides
-from cypool._kernels.rows cimport HELD_BYTES, cypool_held, cypool_max_held, cypool_min_held, cypool_sum_held
+from cypool._kernels.rows cimport HELD_BYTES, cypool_held, cypool_holds
 from cypool._kernels.rows cimport cypool_means, cypool_rolled, cypool_rolls, cypool_turn, cypool_turns
 from cypool._kernels.rows cimport fill, load, load_codes, pick_fill, split, spread, store, store_codes
 from cypool._kernels.rows cimport counted_flags, erase, erase_picks, judge, not_nan, patch
@@ -150,6 +150,7 @@ cdef inline void choose_loops(Job* job) noexcept:
     job.steps.picks = NULL
     job.steps.store_codes = NULL
     job.steps.not_nan = NULL
+    job.steps.held = cypool_holds[3 if job.head.power else job.head.op][job.head.x_type]
     if job.head.rolled:
         job.steps.rolled = cypool_rolls[job.head.x_type]
     elif job.head.means:
@@ -193,7 +194,6 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
         job.steps.slide = cypool_max_slide[job.head.lane_type]
         job.steps.along = cypool_max_along[job.head.lane_type]
         job.steps.runs = cypool_max_runs[job.head.lane_type]
-        job.steps.held = cypool_max_held[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Max]
         job.steps.erase = <erase_f><void*>erase[lane_t, Max]
     else:
@@ -203,7 +203,6 @@ cdef inline void _values(Job* job, lane_t* lane) noexcept:
         job.steps.slide = cypool_min_slide[job.head.lane_type]
         job.steps.along = cypool_min_along[job.head.lane_type]
         job.steps.runs = cypool_min_runs[job.head.lane_type]
-        job.steps.held = cypool_min_held[job.head.lane_type]
         job.steps.fill = <fill_f><void*>fill[lane_t, Min]
         job.steps.erase = <erase_f><void*>erase[lane_t, Min]
     # Halves are compared as floats, times shifted so that NaT wins; all of these may hold a NaN.
@@ -218,7 +217,6 @@ cdef inline void _sums(Job* job, sum_t* lane) noexcept:
     job.steps.slide = cypool_sum_slide[job.head.lane_type]
     job.steps.along = cypool_sum_along[job.head.lane_type]
     job.steps.runs = cypool_sum_runs[job.head.lane_type]
-    job.steps.held = cypool_sum_held[job.head.lane_type]
     job.steps.fill = <fill_f><void*>fill[sum_t, Sum]
     job.steps.erase = <erase_f><void*>erase[sum_t, Sum]
     if sum_t is uint16_t or sum_t is int32_t or sum_t is uint64_t:

@@ -11,7 +11,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from cypool._kernels.cells cimport to_cell, to_lane
 from cypool._kernels.vectors cimport combine_f
 from cypool._types cimport bits_t, code_t, count_t, index_t, kept_t, lane_t, pick_t, stored_t, work_t
-from cypool._types cimport brain_t, half_t, stamp_t, wide_t
+from cypool._types cimport N_TYPES, brain_t, half_t, stamp_t, wide_t
 
 # What a window does with its cells: types, so that one loop is compiled for each and none is chosen inside it.
 cdef struct Max:
@@ -97,17 +97,16 @@ cdef extern from "held.h" nogil:
         Py_ssize_t first, cells, windows, kernel
         const int8_t* places
 
-    # By type of lane: out[out_planes[p] + r, j] = the merged src[src_planes[p] + r, taps[i] + places[t, j]] for all i
-    # and t, over divisors[j] if there are any (sums only). For registers of HELD_BYTES, NULL if these are 0.
+    # By reduction (norms of power 2 come last) and type of cell: out[out_planes[p] + r, j] = the merged
+    # src[src_planes[p] + r, taps[i] + places[t, j]] for all i and t, over divisors[j] if there are any (sums only). For
+    # floats, and only where registers have HELD_BYTES.
     enum: HELD_BYTES "CYPOOL_HELD_BYTES"
     enum: HELD_LANES "CYPOOL_HELD_LANES"
     ctypedef void (*cypool_held)(void* out, Py_ssize_t out_step, const Py_ssize_t* out_planes, const void* src,
                                  Py_ssize_t src_step, const Py_ssize_t* src_planes, Py_ssize_t planes, Py_ssize_t rows,
                                  const Py_ssize_t* taps, Py_ssize_t n_taps, const cypool_held_piece* piece,
                                  const void* divisors)
-    const cypool_held* cypool_max_held
-    const cypool_held* cypool_min_held
-    const cypool_held* cypool_sum_held
+    const cypool_held[4][N_TYPES] cypool_holds
 
 cdef extern from "means.h" nogil:
     # As `cypool_sum_across`, over a power of two, for kernels and strides of 1 and of 2.

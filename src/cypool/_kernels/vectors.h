@@ -126,9 +126,9 @@ CYPOOL_INLINE ptrdiff_t cypool_line(const void *row, size_t bytes, size_t cell) 
         }                                                                                                             \
     }
 
-/* One vector of each of four rows whose windows overlap: their taps come in runs of rows a `step` apart, as the windows
-   do, so that a cell is read once for all four. What maxima share is merged once as well; sums are made in the order of
-   their taps, as everywhere, and of one run. */
+/* One vector of each of four rows whose windows, of more than three rows, overlap: their taps come in runs of rows a
+   `step` apart, as the windows do, so that a cell is read once for all four. What maxima share is merged once as well;
+   sums are made in the order of their taps, as everywhere, and of one run. */
 #define CYPOOL_FOUR_ROWS(NAME, T, V, MERGE, SHARED)                                                                   \
     CYPOOL_INLINE void NAME(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t step, const ptrdiff_t *taps,          \
                             ptrdiff_t n, ptrdiff_t run) {                                                             \
@@ -141,30 +141,19 @@ CYPOOL_INLINE ptrdiff_t cypool_line(const void *row, size_t bytes, size_t cell) 
             g = *(const V *)(row + 2 * step);                                                                         \
             h = *(const V *)(row + 3 * step);                                                                         \
             x = *(const V *)(row + 4 * step);                                                                         \
-            if (run == 2) {                                                                                           \
+            if (SHARED && run == 2) {                                                                                 \
                 e = MERGE(e, f);                                                                                      \
                 f = MERGE(f, g);                                                                                      \
                 g = MERGE(g, h);                                                                                      \
                 h = MERGE(h, x);                                                                                      \
-            } else if (run == 3) {                                                                                    \
+            } else if (SHARED && run == 3) {                                                                          \
                 y = *(const V *)(row + 5 * step);                                                                     \
-                if (SHARED) {                                                                                         \
-                    f = MERGE(f, g);                                                                                  \
-                    e = MERGE(e, f);                                                                                  \
-                    f = MERGE(f, h);                                                                                  \
-                    x = MERGE(h, x);                                                                                  \
-                    g = MERGE(g, x);                                                                                  \
-                    h = MERGE(x, y);                                                                                  \
-                } else {                                                                                              \
-                    e = MERGE(e, f);                                                                                  \
-                    f = MERGE(f, g);                                                                                  \
-                    e = MERGE(e, g);                                                                                  \
-                    g = MERGE(g, h);                                                                                  \
-                    f = MERGE(f, h);                                                                                  \
-                    h = MERGE(h, x);                                                                                  \
-                    g = MERGE(g, x);                                                                                  \
-                    h = MERGE(h, y);                                                                                  \
-                }                                                                                                     \
+                f = MERGE(f, g);                                                                                      \
+                e = MERGE(e, f);                                                                                      \
+                f = MERGE(f, h);                                                                                      \
+                x = MERGE(h, x);                                                                                      \
+                g = MERGE(g, x);                                                                                      \
+                h = MERGE(x, y);                                                                                      \
             } else if (SHARED) {                                                                                      \
                 for (i = 4; i < run; i++) {                                                                           \
                     x = *(const V *)(row + i * step);                                                                 \
@@ -370,7 +359,7 @@ CYPOOL_BETTER_PLAIN(double1)
     CYPOOL_INLINE ptrdiff_t NAME##_overlapping(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t step,              \
                                                const ptrdiff_t *taps, ptrdiff_t n, ptrdiff_t rows, ptrdiff_t length) {\
         const ptrdiff_t run = rows < 4 ? 1 : cypool_run(taps, n, step);                                               \
-        if (run == 1 || (!(SHARED) && (run < n || n > 8)) || length < CYPOOL_LANES(T) / 2)                            \
+        if (run == 1 || n <= 3 || (!(SHARED) && (run < n || n > 8)) || length < CYPOOL_LANES(T) / 2)                  \
             return 0;                                                                                                 \
         if (length < CYPOOL_LANES(T))                                                                                 \
             return NAME##_half_rows_all(out, out_step, src, step, taps, n, run, rows, length);                        \
