@@ -227,6 +227,7 @@ def plan(
     in_turn = (tiling.streamed or tiling.crowded) and (len(rows) > 1 or beside)
     table = _table(rows, across, lanes, outer, starts, request, tiling, run is not None, far, turned)
     if better:
+        # Kernels that have such registers go on from there.
         table[0] = len(table)
     return Plan(np.array(table + better, np.int64).tobytes(), work, tiling.streamed, in_turn)
 

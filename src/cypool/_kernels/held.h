@@ -10,7 +10,7 @@
 
 #include "across.h"
 
-#define CYPOOL_MOST_TAPS 8 /* along a row */
+#define CYPOOL_MOST_TAPS 6 /* along a row: DIRECT in plan.py */
 #define CYPOOL_HELD_LANES 16
 
 /* A piece of a row: so many windows of so many cells, one register of windows and at most two of cells, and the
@@ -25,7 +25,7 @@ typedef void (*cypool_held)(void *out, ptrdiff_t out_step, const ptrdiff_t *out_
                             const ptrdiff_t *taps, ptrdiff_t n_taps, const cypool_held_piece *piece,
                             const void *divisors);
 
-#if defined(__AVX512BW__) && defined(__AVX512VL__)
+#if defined(__GNUC__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define CYPOOL_HELD_BYTES 64
 
 /* A register V of so many BITS: which of its lanes (V_mask), and which lane of one or two others goes into each (V_at). */
