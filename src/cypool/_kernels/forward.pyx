@@ -10,9 +10,9 @@ this file carries it out, tile by tile. A tile is a box of windows small enough 
               (picks.h), and those that are one run of memory, as whole planes are (runs.h);
     store     rows are divided (averages), converted and written.
 
-Rows of floats are pooled in registers, piece by piece, where these have masks (held.h). Many planes of short rows become
-lanes on their way into scratch, and their windows planes again (turn.h); means of small whole numbers go from the input
-to the output in registers (means.h), those of windows that overlap by running sums (rolling.h).
+Rows of floats are pooled in registers, piece by piece, where these have masks (held.h). Many planes of short rows
+become lanes on their way into scratch, and planes again on their way out (turn.h); means of small whole numbers go from
+the input to the output in registers (means.h), those of windows that overlap by running sums (rolling.h).
 
 Large windows are streamed instead: a tile goes along the last row axis, and the windows that begin in the same eight
 cells are made together, of what they share and what they do not (slide.h). Cells come straight from the input, or, if
