@@ -486,7 +486,7 @@ def _held(pooled: list[Axis], outer: list[Kept], request: Request, far: bool) ->
     # Two registers of cells cost about 1.6 times as much as one, for each of windows.
     best, least = 0, 0.0
     for registers in (1, 2):
-        fit = max((n for n in range(1, lanes + 1) if last.cells(n) <= registers * lanes), default=0)
+        fit = next((n for n in range(min(lanes, last.count), 0, -1) if last.cells(n) <= registers * lanes), 0)
         cost = -(-last.count // fit) * (1.0, 1.6)[registers - 1] if fit else 0.0
         if fit and (not best or cost < least):
             best, least = even(last.count, fit), cost
