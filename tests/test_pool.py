@@ -694,7 +694,8 @@ def test_windows_along_rows_about_the_lanes_of_64_bytes(size, dtype, level):
         check_sums(x, case, {(n, ()): wanted_sums(n, x, case, {}) for n in ("sum_pool", "avg_pool")}, threads=(1,))
 
 
-# Rows of one to some registers of windows, of one or two of cells; the last has too few rows for a tile of them.
+# Rows of one to some registers of windows, of one or two of cells; then three axes, one, long planes, and padding that is
+# most of what there is.
 IN_REGISTERS = [
     Case((3, 7, cells), (3, kernel), stride, padding, (1, dilation))
     for cells in (13, 15, 16, 17, 31, 32, 33, 56, 70)

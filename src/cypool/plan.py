@@ -10,7 +10,7 @@ few percent.
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -557,6 +557,16 @@ class Tiling(NamedTuple):
     tiles: int
 
 
+def _in_one_go(windows: list[int], tiles: int, **named: Any) -> Tiling:
+    """Return the tiling of windows that one loop makes of their cells: all but what is named is nothing."""
+    none = [0] * len(windows)
+    nothing = Tiling(
+        windows, none, [[] for _ in none], none, False, [False] * len(none), [], 1, 1, 0, False, False, False, False, False, False, False,
+        False, 0, 0, 0, 0, 0, 0, tiles,
+    )  # fmt: skip
+    return nothing._replace(**named)
+
+
 def _tiling(
     rows: list[Axis],
     across: Axis | None,
@@ -679,7 +689,6 @@ def _slots(across: Axis, folds: int, last: list[tuple[int, int]], lanes: int, bu
 
 def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request) -> Tiling:
     """Choose the tile for windows that are one run of memory each."""
-    none = [0] * (len(rows) + 1)
     cells = across.stride if across.bins is None else across.kernel
     staged = _converted(across, request)
     # What is converted on the way is to stay in the first-level cache.
@@ -688,10 +697,7 @@ def _tiles_of_runs(rows: list[Axis], across: Axis, planes: int, request: Request
     planes_tile = _fill(rows, windows, planes, max(1, RUN // (columns * cells)))
     buffer = max(planes_tile * prod(windows), across.cells(columns) if staged else 0)
     tiles = prod(-(-a.count // w) for a, w in zip((*rows, across), windows, strict=True)) * -(-planes // planes_tile)
-    return Tiling(
-        windows, none, [[] for _ in none], none, False, [False] * len(none), [], 1, planes_tile, int(staged), False, False, False, False, False, False, False,
-        False, -(-buffer // 64) * 64, 3, 0, 0, 0, 0, tiles,
-    )  # fmt: skip
+    return _in_one_go(windows, tiles, planes=planes_tile, staged=int(staged), buffer=-(-buffer // 64) * 64, buffers=3)
 
 
 def _in_registers(
@@ -708,11 +714,7 @@ def _in_registers(
     total = cells * prod(a.count for a in rows) * planes
     planes_tile = _fill(rows, windows, planes, max(1, min(HELD, max(HELD // 2, total // TILES)) // cells))
     tiles = prod(-(-a.count // w) for a, w in zip(rows, windows, strict=False)) * -(-planes // planes_tile)
-    none = [0] * len(windows)
-    tiling = Tiling(
-        windows, none, [[] for _ in none], none, False, [False] * len(none), [], 1, planes_tile, 0, False, False, False, True, False, False, True,
-        False, 0, 0, 0, 0, 0, 0, tiles,
-    )  # fmt: skip
+    tiling = _in_one_go(windows, tiles, planes=planes_tile, direct=True, boxed=True)
     return _table(rows, across, lanes, outer, starts, request, tiling, False, far, False, held)
 
 
@@ -722,7 +724,6 @@ def _rolls(rows: Axis, across: Axis | None, lanes: int, planes: int, request: Re
     Its scratch, in `slots`, is laid out in rolling.h.
     """
     axes = [rows, across] if across else [rows]
-    none = [0] * len(axes)
     lanes_tile = lanes if across else even(lanes, ROLL)
     windows = [even(across.count, max(1, ROLL // lanes, 2 * across.kernel))] if across else []
     strips = prod(-(-a.count // w) for a, w in zip(axes[1:], windows, strict=True)) * -(-lanes // lanes_tile) * planes
@@ -733,10 +734,7 @@ def _rolls(rows: Axis, across: Axis | None, lanes: int, planes: int, request: Re
     row = (across.cells(windows[1]) if across else 1) * lanes_tile
     width = BYTES[request.x_type]
     scratch = 4 * (row + lanes_tile + 128) + 4 * width * (made + 16) + 2 * width * (row + 128) + width * row
-    return Tiling(
-        windows, none, [[] for _ in none], none, False, [False] * len(none), [], lanes_tile, 1, 0, False, False, False, False, False, False, False,
-        False, 0, 0, -(-scratch // width), 0, 0, 0, tiles,
-    )  # fmt: skip
+    return _in_one_go(windows, tiles, lanes=lanes_tile, slots=-(-scratch // width))
 
 
 def _block(

@@ -181,6 +181,7 @@ CYPOOL_HELD_FLOATS(min, CYPOOL_MIN_FLOAT, CYPOOL_PLAIN, __builtin_inff())
 CYPOOL_HELD_FLOATS(sum, CYPOOL_SUM, CYPOOL_DIVIDED, -0.0f)
 CYPOOL_HELD(float_norm_held, float, double, square_, double64, double32, CYPOOL_SUM, CYPOOL_PLAIN, -0.0)
 
+/* By `Op` (job.pxd) and `Type` (_types.pxd). */
 #define CYPOOL_HELD_OF_OP(NAME)                                                                                       \
     {[8] = float_##NAME##_held, [9] = double_##NAME##_held, [11] = half_##NAME##_held, [12] = brain_##NAME##_held}
 static const cypool_held cypool_holds[][14] = {CYPOOL_HELD_OF_OP(max), CYPOOL_HELD_OF_OP(min), CYPOOL_HELD_OF_OP(sum),

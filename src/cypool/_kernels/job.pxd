@@ -27,6 +27,7 @@ from cypool._types cimport bits_t, brain_t, code_t, half_t, lane_t, pick_t, stam
 
 cdef enum Op:
     MAX, MIN, SUM
+    NORM        # not an op in a plan, which has sums of powers; `held.h` has it as one
 
 cdef enum Array:
     X, Y, Z, MASK       # the input, the output, the indices, which cells of the input are there
@@ -40,7 +41,7 @@ cdef struct Steps:
     cypool_alongs along     # and for most others
     cypool_picks picks      # NULL where they do not
     cypool_runs runs
-    cypool_held held        # NULL but for floats
+    cypool_held held        # NULL but for floats, and where registers have no masks
     cypool_turn turn        # NULL but for lanes of four and eight bytes
     fill_f fill
     split_f split
@@ -150,7 +151,7 @@ cdef inline void choose_loops(Job* job) noexcept:
     job.steps.picks = NULL
     job.steps.store_codes = NULL
     job.steps.not_nan = NULL
-    job.steps.held = cypool_holds[3 if job.head.power else job.head.op][job.head.x_type]
+    job.steps.held = cypool_holds[NORM if job.head.power else job.head.op][job.head.x_type]
     if job.head.rolled:
         job.steps.rolled = cypool_rolls[job.head.x_type]
     elif job.head.means:
