@@ -126,10 +126,14 @@ def plan(
     one = lanes_tile * prod(n if request.mode >= SCATTER else n + t.halo() for n, t in zip(tiles, tiled, strict=True))
     # Sums over indices that are followed are made for one plane at a time.
     planes_tile = 1 if request.mode >= SCATTER else max(1, min(planes, room // one))
-    number = prod(-(-t.length // n) for n, t in zip(tiles, tiled, strict=True))
-    number *= -(-lanes.size // lanes_tile) * -(-planes // planes_tile)
+    number = prod(-(-t.length // n) for n, t in zip(tiles, tiled, strict=True)) * -(-lanes.size // lanes_tile)
     phases = min(axes[0].stride, axes[0].size)
-    shared = request.mode < SCATTER and not blocks and number < PARTS and (len(axes) > 1 or axes[0].stride > FEW)
+    shared = request.mode < SCATTER and not blocks and (len(axes) > 1 or axes[0].stride > FEW)
+    if shared:
+        # Rather the planes than the phases, of which those that are the same are made once.
+        planes_tile = max(1, min(planes_tile, planes * number // PARTS))
+    number *= -(-planes // planes_tile)
+    shared &= number < PARTS
     parts = min(phases, PARTS) if shared else 1
     box = -(-one * planes_tile // 16) * 16
     rungs = max(_rungs(a, t.halo()) for a, t in zip(axes, tiled, strict=True)) if request.mode == SUM else 0

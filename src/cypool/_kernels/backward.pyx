@@ -22,7 +22,7 @@ from cython.parallel cimport prange
 from libc.math cimport frexp
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from cypool._kernels.shares cimport NONE, WRONG
 from cypool._kernels.shares cimport along, among, in_range, interleave, load_codes, load_shares, name_codes, repeat
@@ -145,6 +145,7 @@ cdef struct Tile:
     Py_ssize_t plane_pitch
     Py_ssize_t phase_first, phase_last  # of the first axis
     Py_ssize_t phase[MAX_AXES]
+    Py_ssize_t alike                    # phases of the axis before the last that are the same as the one at hand
     Reach reach[MAX_AXES]
     Py_ssize_t* plane_to        # where each plane starts in the result,
     Py_ssize_t* plane_from      # and where the shares and codes of its windows do: from these on,
@@ -225,6 +226,7 @@ cdef int _tiles(const Job* job, Memory x, Memory g, Memory z, Py_ssize_t first,
         if head.blocks:
             _blocks(job, &tile, x)
         else:
+            tile.alike = 1
             _phases(job, &tile, 0, tile.shares, x)
     free(scratch)
     return failed
@@ -770,13 +772,32 @@ cdef void _phases(const Job* job, Tile* tile, Py_ssize_t a, char* src, Memory x)
         else:
             _repeated(job, tile, src, x, first, last)
         return
-    for p in range(first, last):
+    p = first
+    while p < last:
         tile.phase[a] = p
         tile.reach[a] = _reach(axis, p, tile.pitch[a])
+        if a == job.head.n_axes - 2 and not _spreads(job):
+            tile.alike = _after(job, tile, a, p, last) - p
         if job.head.mode == SUM:
             _phases(job, tile, a + 1, _summed(job, tile, a, src, tile.buffers + a * job.head.box * job.bytes), x)
         else:
             _phases(job, tile, a + 1, src, x)
+        p += tile.alike if a == job.head.n_axes - 2 else 1
+
+
+cdef inline Py_ssize_t _after(const Job* job, const Tile* tile, Py_ssize_t a, Py_ssize_t phase,
+                              Py_ssize_t last) noexcept nogil:
+    """Return the first phase of axis `a` behind `phase`, which is at hand, whose cells do not receive the same."""
+    cdef Reach other
+    cdef const Reach* reach = &tile.reach[a]
+    cdef Py_ssize_t most = 1 if job.head.mode == SUM else 0
+    phase += 1
+    while reach.number <= most and phase < last:
+        other = _reach(&job.axes[a], phase, tile.pitch[a])
+        if other.number != reach.number or other.offset != reach.offset:
+            break
+        phase += 1
+    return phase
 
 
 cdef inline bint _spreads(const Job* job) noexcept nogil:
@@ -843,21 +864,11 @@ cdef void _interleaved(const Job* job, Tile* tile, char* src, Memory x) noexcept
 cdef void _repeated(const Job* job, Tile* tile, char* src, Memory x, Py_ssize_t first,
                     Py_ssize_t last) noexcept nogil:
     """Make the phases along the rows one by one; those that are the same are written together."""
-    cdef Py_ssize_t a = job.head.n_axes - 1
-    cdef const Axis* axis = &job.axes[a]
-    cdef Py_ssize_t most = 1 if job.head.mode == SUM else 0
     cdef Py_ssize_t end
     cdef char* made
-    cdef Reach here, there
     while first < last:
         made = _made(job, tile, first, src, 0)
-        here = tile.reach[a]
-        end = first + 1
-        while here.number <= most and end < last:
-            there = _reach(axis, end, tile.pitch[a])
-            if there.number != here.number or there.offset != here.offset:
-                break
-            end += 1
+        end = _after(job, tile, job.head.n_axes - 1, first, last)
         _store(job, tile, &made, first, end, x)
         first = end
 
@@ -978,10 +989,14 @@ cdef inline void _to_row(const Job* job, const Tile* tile, const Py_ssize_t* ind
 
 cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py_ssize_t end,
                  Memory x) noexcept nogil:
-    """Write rows: the phases interleaved, or, with an `end`, one of them into the phases `first`..`end` - 1."""
+    """Write rows: the phases interleaved, or, with an `end`, one of them into the phases `first`..`end` - 1.
+
+    Those that are the same follow each other; once the first has all its cells, it is copied.
+    """
     cdef const Head* head = &job.head
     cdef Py_ssize_t last = head.n_axes - 1
     cdef const Axis* axis = &job.axes[last]
+    cdef const Axis* before
     cdef Py_ssize_t zero[MAX_AXES]
     cdef Py_ssize_t index[MAX_AXES]
     cdef Py_ssize_t high[MAX_AXES]
@@ -989,26 +1004,44 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
     cdef Py_ssize_t step = axis.strides[<int>OUT]
     cdef Py_ssize_t lane_step = head.lane_strides[<int>OUT]
     cdef Py_ssize_t cells = min(tile.count[last] * axis.stride, axis.size - tile.first[last] * axis.stride)
-    cdef Py_ssize_t p, q, to, place, plane
+    cdef Py_ssize_t bytes = cells * tile.lanes * job.array_bytes
+    # Rows of some phases only have gaps.
+    cdef bint whole = end == 0 or (first == 0 and end >= min(axis.stride, cells))
+    cdef Py_ssize_t p, q, r, to, place, plane
+    cdef Py_ssize_t rows = 1
+    cdef Py_ssize_t next_row = 0
     cdef char* row
+    cdef char* copied = NULL
     if not _first_row(job, tile, index, zero, high):
         return
     if end and first >= cells:
         return
+    whole &= (tile.lanes == 1 or lane_step == 1) and (cells == 1 or step == tile.lanes)
     for p in range(tile.planes):
         plane = _plane(job, OUT, tile.plane + p, tile.lane) + tile.first[last] * axis.stride * step
         while True:
             to = plane
             place = p * tile.plane_pitch
             _to_row(job, tile, index, &to, &place)
-            row = address(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes)
-            if end:
-                job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride, cells,
-                                 tile.lanes)
-            else:
-                for q in range(FEW):
-                    src[q] = phases[q] + place * job.bytes
-                job.steps.interleave(row, step, lane_step, <const void**>src, axis.stride, cells, tile.lanes)
+            if last > 0:
+                before = &job.axes[last - 1]
+                next_row = before.strides[<int>OUT]
+                # The last q of an axis may not have all of the phases.
+                rows = min(tile.alike, before.size - (tile.first[last - 1] + index[last - 1]) * before.stride
+                           - tile.phase[last - 1])
+            for r in range(rows):
+                row = address(x, to, to + (cells - 1) * step + (tile.lanes - 1) * lane_step, job.array_bytes)
+                to += next_row
+                if whole and r > 0:
+                    memcpy(row, copied, bytes)
+                elif end:
+                    job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride, cells,
+                                     tile.lanes)
+                else:
+                    for q in range(FEW):
+                        src[q] = phases[q] + place * job.bytes
+                    job.steps.interleave(row, step, lane_step, <const void**>src, axis.stride, cells, tile.lanes)
+                copied = row
             if not advance(index, zero, high, last):
                 break
 

@@ -54,7 +54,7 @@ CYPOOL_INLINE cypool_piece cypool_on(cypool_piece a, cypool_piece b, int bytes) 
     }
 }
 
-#define CYPOOL_EACH _Pragma("GCC unroll 4") for (i = 0; i < CYPOOL_PIECES; i++)
+#define CYPOOL_EACH CYPOOL_UNROLL for (i = 0; i < CYPOOL_PIECES; i++)
 
 /* to = the 64 bytes of a, and those of b after it, from `bytes` on. */
 #define CYPOOL_PAST(V, to, a, b, bytes)                                                                               \

@@ -237,7 +237,7 @@ CYPOOL_PICKS8(double_below, double, CYPOOL_BELOW_FLOAT)
         ptrdiff_t i, t = how != CYPOOL_MORE;                                                                          \
         V a[W];                                                                                                       \
         K code[W];                                                                                                    \
-        _Pragma("GCC unroll 4") for (i = 0; i < W; i++) {                                                             \
+        CYPOOL_UNROLL for (i = 0; i < W; i++) {                                                                       \
             const T *from = t ? src + taps[0] + i * lanes : out + i * lanes;                                          \
             const K zero = {0};                                                                                       \
             a[i] = *(const V *)from;                                                                                  \
@@ -246,7 +246,7 @@ CYPOOL_PICKS8(double_below, double, CYPOOL_BELOW_FLOAT)
                 code[i] += (C)codes[0];                                                                               \
         }                                                                                                             \
         for (; t < n; t++) {                                                                                          \
-            _Pragma("GCC unroll 4") for (i = 0; i < W; i++) {                                                         \
+            CYPOOL_UNROLL for (i = 0; i < W; i++) {                                                                   \
                 const T *from = src + taps[t] + i * lanes;                                                            \
                 const V b = *(const V *)from;                                                                         \
                 const K zero = {0};                                                                                   \
@@ -256,7 +256,7 @@ CYPOOL_PICKS8(double_below, double, CYPOOL_BELOW_FLOAT)
                 code[i] = CYPOOL_SELECT(take, other, code[i]);                                                        \
             }                                                                                                         \
         }                                                                                                             \
-        _Pragma("GCC unroll 4") for (i = 0; i < W; i++) {                                                             \
+        CYPOOL_UNROLL for (i = 0; i < W; i++) {                                                                       \
             *(V *)(out + i * lanes) = a[i];                                                                           \
             *(K *)((char *)(out + i * lanes) + out_gap) = code[i];                                                    \
         }                                                                                                             \

@@ -45,7 +45,7 @@ static inline ptrdiff_t cypool_counted(const cypool_axis *axis, ptrdiff_t window
         for (j = 0; j < length; j += 2 * N) {                                                                         \
             V a = __builtin_convertvector(*(const H *)(sums + j), V);                                                 \
             V b = __builtin_convertvector(*(const H *)(sums + j + N), V);                                             \
-            _Pragma("GCC unroll 4") for (i = 0; i < steps; i++) {                                                     \
+            CYPOOL_UNROLL for (i = 0; i < steps; i++) {                                                               \
                 a += __builtin_shuffle(zero, a, shift[i]);                                                            \
                 b += __builtin_shuffle(zero, b, shift[i]);                                                            \
             }                                                                                                         \

@@ -111,27 +111,27 @@ static const uint8_t cypool_last[2 * CYPOOL_RUN] = {
             nothing[i] = NOTHING;                                                                                     \
         for (j = 0; j < windows; j++, src += step) {                                                                  \
             for (e = 0; e < eights; e++) {                                                                            \
-                for (p = 0; p < pieces; p++)                                                                          \
+                CYPOOL_UNROLL for (p = 0; p < pieces; p++)                                                            \
                     a[p] = NAME##_eight(src + 8 * e * lanes + p * (lanes / pieces), 8, 0, keep, nothing);             \
                 for (h = e, level = 0; h & 1; h >>= 1, level++)                                                       \
-                    for (p = 0; p < pieces; p++)                                                                      \
+                    CYPOOL_UNROLL for (p = 0; p < pieces; p++)                                                        \
                         a[p] = MERGE(sums[level][p], a[p]);                                                           \
-                for (p = 0; p < pieces; p++)                                                                          \
+                CYPOOL_UNROLL for (p = 0; p < pieces; p++)                                                            \
                     sums[level][p] = a[p];                                                                            \
             }                                                                                                         \
             if (vectors)                                                                                              \
-                for (p = 0; p < pieces; p++)                                                                          \
+                CYPOOL_UNROLL for (p = 0; p < pieces; p++)                                                            \
                     a[p] = NAME##_eight(src + 8 * eights * lanes + p * (lanes / pieces), vectors, rest,               \
                                         keep + p * sizeof(V), nothing);                                               \
             for (h = eights, level = 0; h; h >>= 1, level++)                                                          \
                 if (h & 1 && (vectors || h << level != eights))                                                       \
-                    for (p = 0; p < pieces; p++)                                                                      \
+                    CYPOOL_UNROLL for (p = 0; p < pieces; p++)                                                        \
                         a[p] = MERGE(sums[level][p], a[p]);                                                           \
                 else if (h & 1)                                                                                       \
-                    for (p = 0; p < pieces; p++)                                                                      \
+                    CYPOOL_UNROLL for (p = 0; p < pieces; p++)                                                        \
                         a[p] = sums[level][p];                                                                        \
-            for (h = pieces / 2; h > 0; h /= 2)                                                                       \
-                for (p = 0; p < h; p++)                                                                               \
+            CYPOOL_UNROLL for (h = pieces / 2; h > 0; h /= 2)                                                         \
+                CYPOOL_UNROLL for (p = 0; p < h; p++)                                                                 \
                     a[p] = MERGE(a[p], a[p + h]);                                                                     \
             CYPOOL_FOLD_ALL(T, V, N, MERGE, a[0])                                                                     \
             out[j] = *(const T *)&a[0];                                                                               \

@@ -254,7 +254,10 @@ cdef inline void repeat(share_t* restrict out, Py_ssize_t step, Py_ssize_t lane_
     for r in range((cells - first + stride - 1) // stride):
         start = r * stride + first
         n = min(last - first, cells - start)
-        if lanes == 1:
+        if lanes == 1 and step == 1:
+            for p in range(n):
+                out[start + p] = to_cell(out, src[r])
+        elif lanes == 1:
             for p in range(n):
                 out[(start + p) * step] = to_cell(out, src[r])
         elif lane_step == 1:
@@ -318,6 +321,11 @@ cdef inline void put(bits_t* out, const Py_ssize_t* places, const bits_t* src, P
                      Py_ssize_t length, Py_ssize_t lanes) noexcept nogil:
     """out[places[i, j]] = src[i * step + j * lane_step], one after the other, where there is a place."""
     cdef Py_ssize_t i, j
+    if lanes == 1:
+        for i in range(length):
+            if places[i] != NONE:
+                out[places[i]] = src[i * step]
+        return
     for i in range(length):
         for j in range(lanes):
             if places[i * lanes + j] != NONE:

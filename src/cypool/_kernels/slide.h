@@ -18,10 +18,7 @@ typedef void (*cypool_slides)(void **out, void **first, void **shared, ptrdiff_t
 typedef void (*cypool_alongs)(void *out, ptrdiff_t out_step, const void *src, ptrdiff_t step, ptrdiff_t windows,
                              ptrdiff_t kernel, ptrdiff_t length, void *scratch);
 
-#if defined(__GNUC__)
-#define CYPOOL_UNROLL _Pragma("GCC unroll 8")
-#else
-#define CYPOOL_UNROLL
+#if !defined(__GNUC__)
 #define cypool_line(row, bytes, cell) 1
 #endif
 

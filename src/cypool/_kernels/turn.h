@@ -17,17 +17,17 @@ typedef void (*cypool_turn)(void *out, ptrdiff_t out_step, const void *src, ptrd
     CYPOOL_INLINE void NAME##_block(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t src_step) {                   \
         V a[N], b[N];                                                                                                 \
         int i, half;                                                                                                  \
-        for (i = 0; i < N; i++)                                                                                       \
+        CYPOOL_UNROLL for (i = 0; i < N; i++)                                                                         \
             a[i] = *(const V *)(src + i * src_step);                                                                  \
-        for (half = N; half > 1; half /= 2) {                                                                         \
-            for (i = 0; i < N / 2; i++) {                                                                             \
+        CYPOOL_UNROLL for (half = N; half > 1; half /= 2) {                                                           \
+            CYPOOL_UNROLL for (i = 0; i < N / 2; i++) {                                                               \
                 b[2 * i] = CYPOOL_TURNS(N, 0, a[i], a[i + N / 2]);                                                    \
                 b[2 * i + 1] = CYPOOL_TURNS(N, 1, a[i], a[i + N / 2]);                                                \
             }                                                                                                         \
-            for (i = 0; i < N; i++)                                                                                   \
+            CYPOOL_UNROLL for (i = 0; i < N; i++)                                                                     \
                 a[i] = b[i];                                                                                          \
         }                                                                                                             \
-        for (i = 0; i < N; i++)                                                                                       \
+        CYPOOL_UNROLL for (i = 0; i < N; i++)                                                                         \
             *(V *)(out + i * out_step) = a[i];                                                                        \
     }                                                                                                                 \
     CYPOOL_INLINE int NAME(T *out, ptrdiff_t out_step, const T *src, ptrdiff_t src_step, ptrdiff_t rows,              \

@@ -20,6 +20,13 @@ typedef void (*cypool_combine)(void *out, ptrdiff_t out_step, const void *src, p
                                const ptrdiff_t *taps, const ptrdiff_t *codes, ptrdiff_t n_taps, ptrdiff_t rows,
                                ptrdiff_t length, ptrdiff_t out_gap, ptrdiff_t src_gap, int how, void *op);
 
+/* Before a loop of few turns over variables that are to be in registers: -O2 leaves what grows as a loop. */
+#if defined(__GNUC__)
+#define CYPOOL_UNROLL _Pragma("GCC unroll 16")
+#else
+#define CYPOOL_UNROLL
+#endif
+
 #define CYPOOL_JOIN_(a, b) a##b
 #define CYPOOL_JOIN(a, b) CYPOOL_JOIN_(a, b)
 
