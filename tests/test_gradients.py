@@ -122,6 +122,43 @@ def test_rows_about_as_long_as_vectors(shape, axis, dtype, stride, level):
         assert_same(cypool.sum_pool_grad(grad, case.shape, **case.window), want)
 
 
+# Strides past those whose cells are made at once: rows that are alike, gaps between windows, a last window cut short.
+APART = (
+    Case((40, 23, 31), (5, 5), axis=(1, 2)),
+    Case((2, 33, 40), (7, 3), (8, 6), (3, 1), axis=(1, 2)),
+    Case((2, 41, 30), (8, 2), axis=(1, 2), ceil_mode=True),
+    Case((100, 90), 9, 10, 4),
+    Case((3, 29, 26, 5), (6, 5), axis=(1, 2)),
+    Case((11, 13, 50), (4, 6, 3), (5, 6, 7), dilation=(1, 1, 2)),
+    Case((9000,), 2, 5, 1),
+)
+
+
+@by_id("case", APART)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_strides_that_are_large(case, dtype, level):
+    """Sums, and shares that are put where indices say, into an array that holds something else."""
+    flat, window = some_indices(case, none=True)
+    grad = (np.arange(flat.size) % 200 + 1).reshape(flat.shape).astype(dtype_of(dtype))
+    sums = reference.sum_pool_grad(grad, case.shape, **case.window)
+    chosen = reference.max_pool_grad(grad, flat, case.shape, **case.window)
+    for layout in (
+        np.ascontiguousarray,
+        np.asfortranarray,
+        LAYOUTS["rotated"],
+        LAYOUTS["reversed"],
+        LAYOUTS["stepped"],
+    ):
+        for n in THREADS:
+            out = layout(np.full(case.shape, 7, dtype_of(dtype)))
+            cypool.sum_pool_grad(layout(grad), case.shape, **case.window, out=out, num_threads=n)
+            assert_same(np.array(out), sums)
+            for z in (flat, window):
+                out[...] = 7
+                cypool.max_pool_grad(layout(grad), layout(z), case.shape, **case.window, out=out, num_threads=n)
+                assert_same(np.array(out), chosen)
+
+
 @by_id("case", CASES)
 def test_indices_that_are_none_hand_on_nothing(case, level):
     check_max(case, "float32", threads=(2,), none=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import CASES, DTYPES, FEW, LAYOUTS, THREADS, Case, dtype_of, finite, ordered, seed
 from compare import assert_same
-from test_gradients import FUZZED, INDEX_DTYPES, by_id, some_indices, wrong_values
+from test_gradients import APART, FUZZED, INDEX_DTYPES, by_id, some_indices, wrong_values
 
 import cypool
 from cypool import reference
@@ -79,6 +79,19 @@ def test_flat_indices_name_any_cell(case, level):
                 cypool.max_unpool(y, layout(z), **case.window, output_shape=case.shape, out=out, num_threads=n)
                 assert_same(np.array(out), want)
                 assert_same(cypool.max_unpool_grad(layout(x), z, **case.window, num_threads=n), back)
+
+
+@by_id("case", APART)
+def test_windows_that_are_apart(case, level):
+    """Each tile of them has cells of its own, and all that no index names are zero."""
+    y = values(case)
+    for z in some_indices(case, none=True):
+        want = reference.max_unpool(y, z, **case.window, output_shape=case.shape)
+        for layout in (np.ascontiguousarray, np.asfortranarray, LAYOUTS["reversed"], LAYOUTS["stepped"]):
+            for n in THREADS:
+                out = layout(np.full(case.shape, 7, np.float32))
+                cypool.max_unpool(layout(y), z, **case.window, output_shape=case.shape, out=out, num_threads=n)
+                assert_same(np.array(out), want)
 
 
 @by_id("case", CASES)

@@ -59,8 +59,8 @@ def start_of(shape: Sequence[int], strides: Sequence[int]) -> int:
     return -sum((n - 1) * s for n, s in zip(shape, strides, strict=True) if s < 0)
 
 
-def empty(shape: tuple[int, ...], dtype: np.dtype, order: Any, make: Any = np.empty) -> np.ndarray:
+def empty(shape: tuple[int, ...], dtype: np.dtype, order: Any) -> np.ndarray:
     try:
-        return make(shape, dtype, order)  # type: ignore[no-any-return]
+        return np.empty(shape, dtype, order)
     except ValueError as error:
         raise MemoryError(f"no array can have the result's shape {shape} and dtype {dtype}: {error}") from None

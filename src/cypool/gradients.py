@@ -339,26 +339,24 @@ def call(
     key = name, source.shape, source.strides, source.dtype, source.flags.fnc, layout, shape
     arguments = *calls.hashable(window), *options
     try:
-        plan_, found, zeroed = _prepare(*key, None, *arguments)
+        plan_, found = _prepare(*key, None, *arguments)
     except TypeError:
         # An argument that cannot be hashed, or of a wrong type: its own check says so.
-        plan_, found, zeroed = _prepare.__wrapped__(*key, None, *arguments)
+        plan_, found = _prepare.__wrapped__(*key, None, *arguments)
     x = None
     if out is not None:
         x, strides = calls.output(out, plan_, source)
         if any(a is not None and np.may_share_memory(out, a) for a in (z, where)):
             x = None
         elif strides is not None:
-            plan_, _, _ = _prepare(*key, strides, *arguments)
+            plan_, _ = _prepare(*key, strides, *arguments)
     if x is None:
-        x = arrays.empty(plan_.shape, plan_.dtype, plan_.order, np.zeros if zeroed else np.empty)
+        x = arrays.empty(plan_.shape, plan_.dtype, plan_.order)
     if not plan_.empty:
         data = x, source, z, plan_.table, plan_.divisor
         count = 1 if limit == 1 or plan_.serial else limit
         # Wrong indices must not show in an `out`; a new array nobody sees.
         good = z is None or x is not out or _run(data, count, dry=True)
-        if good and x is out and zeroed:
-            x[...] = np.zeros((), x.dtype)
         if not (good and _run(data, count, dry=False)):
             assert z is not None
             raise ValueError(_complaint(z, found, name in ("put", "gather")))
@@ -393,11 +391,8 @@ def _prepare(
     axis: Any,
     ceil_mode: Any,
     *average: Any,
-) -> tuple[calls.Call, tuple[Window, ...], bool]:
-    """Check the arguments and plan the call; `out_strides` are those of an `out` to write into, if there is one.
-
-    The last result says whether that, or the new array, must be zeros before.
-    """
+) -> tuple[calls.Call, tuple[Window, ...]]:
+    """Check the arguments and plan the call; `out_strides` are those of an `out` to write into, if there is one."""
     if name != "grad":
         dtypes.kind_of(dtype)
         shape = source if shape is None else shape
@@ -463,7 +458,7 @@ def _prepare(
             starts = [2 * starts[0], 2 * starts[1], starts[2]]
             shape = *shape, 2
         table, work, *_ = plan(found, shape, strides_of, starts, request)
-    return calls.Call(table, divisor, None, result, dtype, None, work < calls.SERIAL, order, empty), found, mode == PUT
+    return calls.Call(table, divisor, None, result, dtype, None, work < calls.SERIAL, order, empty), found
 
 
 def _shape(shape: Any) -> tuple[int, ...]:

@@ -102,7 +102,7 @@ cdef struct Axis:
     Py_ssize_t first, last      # the windows q + first .. q + last reach cells of q
     Py_ssize_t whole_first, whole_last  # the windows whole_first .. whole_last - 1 lie inside
     Py_ssize_t tile             # how many q make a tile; cells for SCATTER, windows for TAKE and PUT
-    Py_ssize_t bins             # as in job.pxd; of SCATTER and TAKE only
+    Py_ssize_t bins             # as in job.pxd; of SCATTER, TAKE and PUT only
 
 cdef struct Outer:
     Py_ssize_t size
@@ -168,7 +168,7 @@ cdef struct Tile:
 def gradient(result not None, source not None, indices, bytes plan not None, double divisor, int threads, bint dry):
     """Fill `result` with what `source` and `indices` hand to its cells, as `plan` lays it out: below x, g and z.
 
-    For a plan of TAKE, fill x with the cells of g at z; for PUT, write those of g into x at z. Returns
+    For a plan of TAKE, fill x with the cells of g at z; for PUT, write those of g into x at z, among zeros. Returns
     whether all indices named a cell that they may name; if not, x may hold anything. With `dry`, only looks at the
     indices. Raises MemoryError if there is none for scratch.
     """
@@ -480,7 +480,7 @@ cdef inline bint _find(const Job* job, const Py_ssize_t* o, Py_ssize_t index, Py
         return False
     for a in range(job.head.n_axes):
         axis = &job.axes[a]
-        start = _bin(axis, o[a])[0] if axis.bins else o[a] * axis.stride - axis.low
+        start = _first_cell(axis, o[a])
         if job.head.flat:
             cell[a] = <Py_ssize_t>(<size_t>index // <size_t>axis.base % <size_t>axis.size)
             away = cell[a] - start
@@ -1035,8 +1035,8 @@ cdef void _store(const Job* job, Tile* tile, char** phases, Py_ssize_t first, Py
                 if whole and r > 0:
                     memcpy(row, copied, bytes)
                 elif end:
-                    job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride, cells,
-                                     tile.lanes)
+                    job.steps.repeat(row, step, lane_step, phases[0] + place * job.bytes, first, end, axis.stride,
+                                     cells, tile.lanes)
                 else:
                     for q in range(FEW):
                         src[q] = phases[q] + place * job.bytes
@@ -1069,6 +1069,8 @@ cdef int _visit(const Job* job, Tile* tile, Memory x, Memory g, Memory z,
     for p in range(tile.planes):
         if head.mode == SCATTER:
             memset(tile.sums, 0, tile.plane_pitch * sizeof(double))
+        if head.mode == PUT and not dry:
+            _clear(job, tile, tile.plane + p, x)
         for a in range(head.n_axes):
             if low[a] >= high[a]:
                 break
@@ -1084,6 +1086,71 @@ cdef int _visit(const Job* job, Tile* tile, Memory x, Memory g, Memory z,
         if head.mode == SCATTER and not dry:
             _store_sums(job, tile, tile.plane + p, x)
     return failed
+
+
+cdef void _clear(const Job* job, const Tile* tile, Py_ssize_t plane, Memory x) noexcept nogil:
+    """Make the cells of a tile zero, just before some are written: on each axis those from its first window on."""
+    cdef const Head* head = &job.head
+    cdef const Axis* axis
+    cdef Py_ssize_t index[MAX_AXES]
+    cdef Py_ssize_t low[MAX_AXES]
+    cdef Py_ssize_t high[MAX_AXES]
+    cdef Py_ssize_t start = _plane(job, OUT, plane, tile.lane)
+    cdef Py_ssize_t step = tile.lanes if head.lane_strides[<int>OUT] == 1 else 1
+    cdef Py_ssize_t n = 1
+    cdef Py_ssize_t a, at
+    if head.line:
+        _clear_row(job, tile, start, head.codes, head.line, x)
+        return
+    for a in range(head.n_axes):
+        axis = &job.axes[a]
+        low[a] = _first_cell(axis, tile.first[a]) if tile.first[a] > 0 else 0
+        high[a] = axis.size
+        if tile.first[a] + tile.count[a] < axis.count:
+            high[a] = _first_cell(axis, tile.first[a] + tile.count[a])
+        index[a] = low[a]
+    # Cells that follow each other in memory, across axes: the longer the run, the faster.
+    a = 0
+    while a < head.n_axes:
+        if job.axes[a].strides[<int>OUT] == n * step and high[a] - low[a] > 1:
+            n *= high[a] - low[a]
+            high[a] = low[a] + 1
+            a = 0
+        else:
+            a += 1
+    while True:
+        at = start
+        for a in range(head.n_axes):
+            at += index[a] * job.axes[a].strides[<int>OUT]
+        _clear_row(job, tile, at, n, step, x)
+        if not advance(index, low, high, head.n_axes):
+            return
+
+
+cdef inline Py_ssize_t _first_cell(const Axis* axis, Py_ssize_t window) noexcept nogil:
+    return _bin(axis, window)[0] if axis.bins else window * axis.stride - axis.low
+
+
+cdef void _clear_row(const Job* job, const Tile* tile, Py_ssize_t at, Py_ssize_t n, Py_ssize_t step,
+                     Memory x) noexcept nogil:
+    """Make `n` cells zero, `step` apart, in all lanes."""
+    cdef Py_ssize_t lanes = tile.lanes
+    cdef Py_ssize_t lane_step = job.head.lane_strides[<int>OUT]
+    cdef Py_ssize_t bytes = job.array_bytes
+    cdef Py_ssize_t i, j
+    cdef char* row = address(x, at, at + (n - 1) * step + (lanes - 1) * lane_step, bytes)
+    if (lanes == 1 or lane_step == 1) and (n == 1 or step == lanes):
+        memset(row, 0, n * lanes * bytes)
+    elif step == 1:
+        for j in range(lanes):
+            memset(row + j * lane_step * bytes, 0, n * bytes)
+    elif lane_step == 1:
+        for i in range(n):
+            memset(row + i * step * bytes, 0, lanes * bytes)
+    else:
+        for i in range(n):
+            for j in range(lanes):
+                memset(row + (i * step + j * lane_step) * bytes, 0, bytes)
 
 
 cdef int _visit_row(const Job* job, Tile* tile, Py_ssize_t plane, const Py_ssize_t* index, Py_ssize_t n,
