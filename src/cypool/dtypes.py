@@ -9,7 +9,7 @@ import numpy as np
 
 def kind_of(dtype: np.dtype) -> str:
     """Return the letter of a kind of dtypes that can be pooled; bfloat16, which NumPy calls void, is a float."""
-    kind = "f" if dtype.name == "bfloat16" else dtype.kind
+    kind = "f" if _is_brain(dtype) else dtype.kind
     if kind in "biumM" or dtype.itemsize <= {"f": 8, "c": 16}.get(kind, 0):
         return kind
     if dtype.names is not None:
@@ -23,9 +23,14 @@ def kind_of(dtype: np.dtype) -> str:
     raise TypeError(f"x has dtype {dtype}, which cannot be pooled: {hint}")
 
 
+def _is_brain(dtype: np.dtype) -> bool:
+    # NumPy takes 2 us to make a name up.
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
 def name_of(dtype: np.dtype) -> str:
     """Return the name of a dtype's cells in `TYPES`."""
-    if dtype.name == "bfloat16":
+    if _is_brain(dtype):
         return "bfloat16"
     kind = {"b": "u", "c": "f", "m": "i", "M": "i"}.get(dtype.kind, dtype.kind)
     return f"{kind}{dtype.itemsize // (2 if dtype.kind == 'c' else 1)}"

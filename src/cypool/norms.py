@@ -7,7 +7,7 @@ import numpy as np
 from cypool import window_calls as call
 from cypool.calls import Norm, pool
 from cypool.dtypes import kind_of
-from cypool.geometry import flag, windows
+from cypool.geometry import ADAPTIVE, adaptive, flag
 from cypool.plan import SUM
 from cypool.window_calls import Formula
 
@@ -195,12 +195,12 @@ def global_lp_pool(
     array([[12., 12.]])
     """
     array, keepdims = call.given("x", x), flag("keepdims", keepdims)
-    if axis is None:
-        axis = range(2 if array.ndim > 2 else 0, array.ndim)
-    axes = tuple([w.axis for w in windows(array.shape, 1, axis=axis)])
-    window = tuple([max(array.shape[a], 1) for a in axes]), None, 0, 1, axes, False
+    if axis is None and array.ndim >= 3:
+        axis = tuple(range(2, array.ndim))
+    window = 1, ADAPTIVE, 0, 1, axis, False
     if keepdims:
         return _norm(norm_type, array, window, out, num_threads)
+    axes = tuple([w.axis for w in adaptive(array.shape, 1, axis)])
     held = np.expand_dims(out, axes) if isinstance(out, np.ndarray) else out
     y = _norm(norm_type, array, window, held, num_threads)
     return y.squeeze(axes) if out is None else out

@@ -221,7 +221,14 @@ CYPOOL_RUNS8(uint64_t_sum_runs, uint64_t, CYPOOL_SUM, 0)
 #else
 #define CYPOOL_DOUBLES 2
 #endif
+/* One instruction, which gcc makes four of, all shuffles, from __builtin_convertvector. */
+#if defined(__AVX512F__)
+#define CYPOOL_OF_FLOATS(V, p) ((V)_mm512_cvtps_pd(_mm256_loadu_ps(p)))
+#elif defined(__AVX__)
+#define CYPOOL_OF_FLOATS(V, p) ((V)_mm256_cvtps_pd(_mm_loadu_ps(p)))
+#else
 #define CYPOOL_OF_FLOATS(V, p) __builtin_convertvector(*(const CYPOOL_JOIN(float, CYPOOL_HALF_BYTES) *)(p), V)
+#endif
 #define CYPOOL_NORM_RUNS(NAME, LOAD)                                                                                  \
     CYPOOL_RUNS(NAME, float, LOAD, double, CYPOOL_JOIN(double, CYPOOL_BYTES), CYPOOL_DOUBLES, CYPOOL_SUM, -0.0)
 #endif
