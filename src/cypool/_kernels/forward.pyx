@@ -355,7 +355,7 @@ cdef void _merge_runs(const Job* job, Tile* tile, Memory x) noexcept nogil:
     cdef const Head* head = &job.head
     cdef const Axis* axis = job.across
     cdef Py_ssize_t index[MAX_AXES]
-    cdef Py_ssize_t a, p, w, first
+    cdef Py_ssize_t a, p, first
     cdef Py_ssize_t length = _span(axis, tile.column, tile.columns)
     cdef Py_ssize_t step = axis.strides[<int>X]
     cdef char* out = tile.buffers
@@ -372,8 +372,7 @@ cdef void _merge_runs(const Job* job, Tile* tile, Memory x) noexcept nogil:
                 _convert(job, tile.buffers + head.buffer * job.lane_bytes, src, length, step, 1)
                 src = tile.buffers + head.buffer * job.lane_bytes
             if axis.bins:
-                for w in range(tile.columns):
-                    _run_of_bin(job, axis, tile.column + w, tile.start, src, out + w * job.lane_bytes)
+                _runs_of_bins(job, axis, tile, src, out)
             else:
                 job.steps.runs(out, src, axis.stride, tile.columns, axis.kernel)
             out += tile.columns * job.lane_bytes
@@ -381,10 +380,20 @@ cdef void _merge_runs(const Job* job, Tile* tile, Memory x) noexcept nogil:
                 break
 
 
-cdef inline void _run_of_bin(const Job* job, const Axis* axis, Py_ssize_t window, Py_ssize_t first, const char* src,
-                             char* out) noexcept nogil:
-    """Merge a window that only the table knows; `src` is cell `first` of its axis."""
-    job.steps.runs(out, src + (_start(axis, window) - first) * job.lane_bytes, 0, 1, _span(axis, window, 1))
+cdef void _runs_of_bins(const Job* job, const Axis* axis, const Tile* tile, const char* src, char* out) noexcept nogil:
+    """Merge windows that only the table knows, as many at once as are of one size and equally far apart."""
+    cdef Py_ssize_t end = tile.column + tile.columns
+    cdef Py_ssize_t w = tile.column
+    cdef Py_ssize_t start, cells, step, n
+    while w < end:
+        start, cells = _start(axis, w), _span(axis, w, 1)
+        step = _start(axis, w + 1) - start if w + 1 < end else 0
+        n = 1
+        while w + n < end and _span(axis, w + n, 1) == cells and _start(axis, w + n) == start + n * step:
+            n += 1
+        job.steps.runs(out, src + (start - tile.start) * job.lane_bytes, step, n, cells)
+        out += n * job.lane_bytes
+        w += n
 
 
 cdef inline Py_ssize_t _pitch(const Job* job, Tile* tile) noexcept nogil:
