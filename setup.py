@@ -54,14 +54,13 @@ FLAGS = {
     "unix": ["-O2" if CHECKED else "-O3", "-ffp-contract=off", "-fno-math-errno", "-g" if LINES else "-g0"],
     "msvc": ["/O2", "/fp:precise"],
 }
-# Kernels are vectors already: all that gcc does for them at -O3 takes it a third of the time and gains 1 % (docs/design.md).
+# Kernels are vectors already: all of gcc's -O3 takes a third of the time it compiles and gains nothing (docs/design.md).
 # This is -O1 and what of the rest counts; without -fexpensive-optimizations no vzeroupper. clang has no such flags.
 LEAN = {
     "unix": [
         "-O1", "-fexpensive-optimizations", "-finline-small-functions", "-ftree-vectorize", "-fvect-cost-model=dynamic",
-        "-fpeel-loops", "-ftree-pre", "-fgcse", "-fcse-follow-jumps", "-frerun-cse-after-loop", "-fthread-jumps",
-        "-fstrict-aliasing", "-fcaller-saves", "-fschedule-insns2", "-freorder-blocks-algorithm=stc",
-        "-falign-functions", "-falign-loops",
+        "-fpeel-loops", "-fgcse", "-fcse-follow-jumps", "-frerun-cse-after-loop", "-fthread-jumps", "-fstrict-aliasing",
+        "-fcaller-saves", "-fschedule-insns2", "-freorder-blocks-algorithm=stc", "-falign-functions", "-falign-loops",
     ],
     "msvc": [],
 }  # fmt: skip

@@ -1128,6 +1128,7 @@ cdef void _clear(const Job* job, const Tile* tile, Py_ssize_t plane, Memory x) n
 
 
 cdef inline Py_ssize_t _first_cell(const Axis* axis, Py_ssize_t window) noexcept nogil:
+    """Return the cell under a window's first tap; in the padding, if it is negative."""
     return _bin(axis, window)[0] if axis.bins else window * axis.stride - axis.low
 
 
