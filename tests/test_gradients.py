@@ -149,7 +149,7 @@ def test_strides_that_are_large(case, dtype, level):
         LAYOUTS["reversed"],
         LAYOUTS["stepped"],
     ):
-        for n in THREADS:
+        for n in (1, 3):
             out = layout(np.full(case.shape, 7, dtype_of(dtype)))
             cypool.sum_pool_grad(layout(grad), case.shape, **case.window, out=out, num_threads=n)
             assert_same(np.array(out), sums)

@@ -88,7 +88,7 @@ def test_windows_that_are_apart(case, level):
     for z in some_indices(case, none=True):
         want = reference.max_unpool(y, z, **case.window, output_shape=case.shape)
         for layout in (np.ascontiguousarray, np.asfortranarray, LAYOUTS["reversed"], LAYOUTS["stepped"]):
-            for n in THREADS:
+            for n in (1, 3):
                 out = layout(np.full(case.shape, 7, np.float32))
                 cypool.max_unpool(layout(y), z, **case.window, output_shape=case.shape, out=out, num_threads=n)
                 assert_same(np.array(out), want)
