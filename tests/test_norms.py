@@ -531,6 +531,8 @@ def test_kept_flags_of_global_lp_pool():
         cypool.global_lp_pool(np.zeros((0, 3)), axis=0)
     with pytest.raises(TypeError, match="out must be an ndarray"):
         cypool.global_lp_pool(X, out=3.0)
+    with pytest.raises(ValueError, match=r"out must have 1 axes without keepdims, got shape \(3, 1\)"):
+        cypool.global_lp_pool(np.zeros((3, 4)), axis=1, keepdims=False, out=np.zeros((3, 1)))
 
 
 @pytest.mark.parametrize(("kernel", "padding", "dilation"), [(2**40, 2**39, 1), (3, 2**31, 2**31), (2**61, 2**60, 1)])

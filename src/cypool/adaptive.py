@@ -349,17 +349,22 @@ def _whole(
     window = 1, ADAPTIVE, 0, 1, axis, False
     if keepdims:
         return pool(op, x, window, options, missing, out, num_threads)
-    axes = tuple([w.axis for w in adaptive(x.shape, 1, axis)])
-    kept = x.ndim - len(axes)
-    room = out
-    if isinstance(out, np.ndarray):
-        if out.ndim != kept:
-            raise ValueError(f"out must have {kept} axes without keepdims, got shape {out.shape}")
-        room = np.expand_dims(out, axes)
+    axes, room = without(x, axis, out)
     result = pool(op, x, window, options, missing, room, num_threads)
     y, *indices = result if isinstance(result, tuple) else (result,)
     y = y.squeeze(axes) if out is None else out
     return (y, indices[0].squeeze(axes)) if indices else y
+
+
+def without(x: np.ndarray, axis: Any, out: Any) -> tuple[tuple[int, ...], Any]:
+    """Return the axes that a result loses with `keepdims` off, and `out` as a view that has them."""
+    axes = tuple([w.axis for w in adaptive(x.shape, 1, axis)])
+    if not isinstance(out, np.ndarray):
+        return axes, out
+    kept = x.ndim - len(axes)
+    if out.ndim != kept:
+        raise ValueError(f"out must have {kept} axes without keepdims, got shape {out.shape}")
+    return axes, np.expand_dims(out, axes)
 
 
 def adaptive_max_pool_grad(

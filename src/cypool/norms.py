@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from cypool import window_calls as call
+from cypool.adaptive import without
 from cypool.calls import Norm, pool
 from cypool.dtypes import kind_of
-from cypool.geometry import ADAPTIVE, adaptive, flag
+from cypool.geometry import ADAPTIVE, flag
 from cypool.plan import SUM
 from cypool.window_calls import Formula
 
@@ -200,9 +201,8 @@ def global_lp_pool(
     window = 1, ADAPTIVE, 0, 1, axis, False
     if keepdims:
         return _norm(norm_type, array, window, out, num_threads)
-    axes = tuple([w.axis for w in adaptive(array.shape, 1, axis)])
-    held = np.expand_dims(out, axes) if isinstance(out, np.ndarray) else out
-    y = _norm(norm_type, array, window, held, num_threads)
+    axes, room = without(array, axis, out)
+    y = _norm(norm_type, array, window, room, num_threads)
     return y.squeeze(axes) if out is None else out
 
 
